@@ -1,0 +1,38 @@
+# make test needs nothing but Go. make check is what CI runs.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+BUILD    = CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
+
+.PHONY: build test check playground cross image fuzz clean
+
+build:                ## the binary, at dist/wisp
+	$(BUILD) -o dist/wisp ./cmd/wisp
+
+test:                 ## all tests that need nothing but Go
+	go test ./...
+
+check:                ## everything that CI runs
+	bash .ci/run
+
+playground:           ## the whole thing on loopback: no cloud, no cluster
+	go run ./examples/playground
+
+cross:                ## the supported platforms (linux) and that for development (darwin)
+	GOOS=linux  GOARCH=amd64 $(BUILD) -o dist/wisp-linux-amd64  ./cmd/wisp
+	GOOS=linux  GOARCH=arm64 $(BUILD) -o dist/wisp-linux-arm64  ./cmd/wisp
+	GOOS=darwin GOARCH=arm64 $(BUILD) -o dist/wisp-darwin-arm64 ./cmd/wisp
+
+image:                ## the container image, for this machine's architecture
+	docker build --build-arg VERSION=$(VERSION) -t wisp:$(VERSION) .
+
+FUZZTIME ?= 10s
+fuzz:                 ## each fuzz target for FUZZTIME
+	@go list ./... | while read -r package; do \
+	  go test -list '^Fuzz' "$$package" | grep '^Fuzz' | while read -r target; do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+	  done || exit 1; \
+	done
+
+clean:
+	rm -rf dist

@@ -1,0 +1,307 @@
+// Package agent puts wisp together: it reads the configuration, makes the sources, exchangers and
+// outlets that it names, and runs them under one roof. It is the only package that knows every kind.
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wisp-sidecar/wisp/refresher"
+	"github.com/wisp-sidecar/wisp/refresher/source"
+	"github.com/wisp-sidecar/wisp/refresher/upstream"
+)
+
+// Options are what an [Agent] needs besides its configuration. The zero value is usable.
+type Options struct {
+	Log     *slog.Logger     // nil: none
+	Clock   *refresher.Clock // nil: the system's clocks
+	Version string           // for the metrics
+}
+
+// An Agent is a running wisp: identities, outlets, probes and metrics.
+type Agent struct {
+	config     *Config
+	log        *slog.Logger
+	clock      *refresher.Clock
+	meters     *meters
+	watcher    *source.Watcher
+	identities []*runningIdentity
+	servers    []*server
+	writers    []*runningWriter
+
+	started     atomic.Bool
+	draining    atomic.Bool
+	lastRequest atomic.Int64 // Unix nanoseconds
+	quit        chan struct{}
+	quitting    atomic.Bool
+}
+
+type runningIdentity struct {
+	identity *refresher.Identity
+	exchange exchangeOptions
+	required bool
+	obtained atomic.Bool
+}
+
+type runningWriter struct {
+	writer   writer
+	path     string // in the configuration
+	required bool
+}
+
+// New assembles an Agent. It reads what it needs (CA file, secrets) and makes missing secret files,
+// but opens no listener and sends nothing. What cannot be had is a [*ConfigError].
+func New(c *Config, o Options) (*Agent, error) {
+	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	a := &Agent{
+		config:  c,
+		log:     log,
+		clock:   cmp.Or(o.Clock, systemClock()),
+		watcher: source.NewWatcher(log),
+		quit:    make(chan struct{}),
+	}
+	a.meters = newMeters(a.clock, o.Version)
+	p := &problems{lines: c.lines}
+	a.assemble(p)
+	if err := p.err(c.name); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Agent) assemble(p *problems) {
+	transport, err := a.config.transport()
+	if err != nil {
+		p.at("upstream.caFile", "%v", err)
+		return
+	}
+	around := surroundings{transport: transport, watcher: a.watcher, log: a.log}
+	pool := &refresher.Pool{}
+	byName := map[string]*runningIdentity{}
+	for n := range a.config.Identities {
+		c := &a.config.Identities[n]
+		i, err := a.identity(c, around, pool)
+		if err != nil {
+			p.at(fmt.Sprintf("identities[%d]", n), "%v", err)
+			continue
+		}
+		byName[c.Name] = i
+		a.identities = append(a.identities, i)
+	}
+	if len(p.list) == 0 {
+		a.outlets(p, byName)
+	}
+}
+
+func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher.Pool) (*runningIdentity, error) {
+	around.log = around.log.With("identity", c.Name)
+	from, err := c.Source.Options.source(around, c.Exchange.Options.audiences())
+	if err != nil {
+		return nil, err
+	}
+	exchanger, err := c.Exchange.Options.exchanger(around)
+	if err != nil {
+		return nil, err
+	}
+	// Where one subject token gives many credentials, the exchanger knows which is the usual one.
+	var usual refresher.Target
+	if scoped, ok := exchanger.(interface{ DefaultScope() string }); ok {
+		usual.Scope = scoped.DefaultScope()
+	}
+	i := &runningIdentity{exchange: c.Exchange.Options, required: c.IsRequired()}
+	i.identity = refresher.NewIdentity(refresher.IdentityOptions{
+		Name:      c.Name,
+		Source:    from,
+		Exchanger: exchanger,
+		Target:    usual,
+		Floor:     c.floor(),
+		Pool:      pool,
+		Allow:     c.allow,
+		Clock:     a.clock,
+		Log:       a.log,
+		OnAttempt: func(target refresher.Target, err *refresher.Error) {
+			a.meters.attempt(c.Name, err)
+			if err == nil && target == usual {
+				i.obtained.Store(true)
+			}
+		},
+	})
+	a.meters.identity(i.identity)
+	return i, nil
+}
+
+// allow says whether callers may ask for t. Lists that are not set allow everything.
+func (c *IdentityConfig) allow(t refresher.Target) error {
+	if t.Audience != "" {
+		return listed(c.Audiences, t.Audience, "audience")
+	}
+	if len(c.Resources) > 0 {
+		return listed(c.Resources, strings.TrimSuffix(t.Scope, "/.default"), "resource")
+	}
+	if len(c.Scopes) > 0 {
+		for _, scope := range strings.Fields(t.Scope) {
+			if err := listed(c.Scopes, scope, "scope"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Identity returns an identity by its name, for asking it directly.
+func (a *Agent) Identity(name string) (*refresher.Identity, bool) {
+	for _, i := range a.identities {
+		if i.identity.Name() == name {
+			return i.identity, true
+		}
+	}
+	return nil, false
+}
+
+// Refresh asks all identities for new credentials ahead of time. Each agrees at most every ten
+// seconds.
+func (a *Agent) Refresh() {
+	for _, i := range a.identities {
+		accepted := i.identity.Refresh()
+		a.log.Info("refresh asked for", "identity", i.identity.Name(), "accepted", accepted)
+	}
+}
+
+// Quit asks Run to end gently: it goes on answering as the configuration's drain says, and then
+// ends. Further calls have no effect.
+func (a *Agent) Quit() {
+	if !a.quitting.Swap(true) {
+		close(a.quit)
+	}
+}
+
+// Run opens the listeners and serves until ctx ends, which stops everything at once, or until it has
+// drained after [Agent.Quit]. Only a listener that cannot be opened, a [*BindError], is an error: nothing
+// that a cloud does ends wisp. Run must be called once.
+func (a *Agent) Run(ctx context.Context) error {
+	health, err := a.bind(ctx)
+	if err != nil {
+		return err
+	}
+	// The listeners close before the identities stop, so that no caller meets an identity at rest.
+	working, stopWorking := context.WithCancel(ctx)
+	defer stopWorking()
+	serving, stopServing := context.WithCancel(working)
+	defer stopServing()
+
+	work, working := errgroup.WithContext(working)
+	a.RunIdentities(working, work)
+	for _, w := range a.writers {
+		work.Go(func() error { return w.writer.Run(working) })
+	}
+	serve, serving := errgroup.WithContext(serving)
+	for _, s := range a.servers {
+		serve.Go(func() error { return s.server.Run(serving, s.listener) })
+	}
+	if health != nil {
+		serve.Go(func() error { return serveHealth(serving, health, a.health()) })
+	}
+	work.Go(func() error {
+		defer stopWorking()
+		return serve.Wait()
+	})
+	work.Go(func() error {
+		select {
+		case <-a.quit:
+			a.drain(working)
+		case <-working.Done():
+		}
+		stopServing()
+		return nil
+	})
+	a.announce()
+	err = work.Wait()
+	a.log.Info("wisp ended")
+	return err
+}
+
+// RunIdentities runs the identities alone, without any outlet, in group until ctx ends.
+func (a *Agent) RunIdentities(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error { return a.watcher.Run(ctx) })
+	for _, i := range a.identities {
+		group.Go(func() error { return i.identity.Run(ctx) })
+	}
+}
+
+// drain serves on for a while after the order to end: an application that ends at the same moment
+// may still need the clouds to finish its work.
+func (a *Agent) drain(ctx context.Context) {
+	least, most := a.config.Drain.Min, cmp.Or(a.config.Drain.Max, defaultDrain)
+	a.draining.Store(true)
+	a.log.Info("draining", "at_least", least, "at_most", most)
+	for _, i := range a.identities {
+		i.identity.Drain(most)
+	}
+	start := time.Now()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		drained := time.Since(start)
+		quiet := time.Since(time.Unix(0, max(a.lastRequest.Load(), start.UnixNano()-int64(quietPeriod))))
+		if drained >= most || (drained >= least && quiet >= quietPeriod) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const (
+	defaultDrain = 5 * time.Second
+	// quietPeriod without a request says that nobody needs us any more.
+	quietPeriod = time.Second
+)
+
+func (a *Agent) answered(outlet string, status int) {
+	a.lastRequest.Store(time.Now().UnixNano())
+	a.meters.answer(outlet, status)
+}
+
+// announce logs what runs.
+func (a *Agent) announce() {
+	for _, i := range a.identities {
+		a.log.Info("identity", "identity", i.identity.Name(), "yields", string(i.exchange.yields()), "required", i.required)
+	}
+	for _, s := range a.servers {
+		a.log.Info("listening", "address", s.address.String(), "outlets", strings.Join(s.kinds, ","))
+	}
+}
+
+func serveHealth(ctx context.Context, l net.Listener, handler http.Handler) error {
+	server := healthServer(handler)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		_ = server.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// transport is the way to the clouds.
+func (c *Config) transport() (*upstream.Transport, error) {
+	return upstream.New(upstream.Options{CAFile: c.Upstream.CAFile, AllowInsecureLoopback: c.Upstream.AllowInsecureLoopback})
+}

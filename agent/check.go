@@ -1,0 +1,185 @@
+package agent
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/wisp-sidecar/wisp/refresher"
+	"github.com/wisp-sidecar/wisp/refresher/upstream"
+)
+
+var identityName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
+
+// check reports what decoding cannot see: missing and contradictory values, and outlets that cannot
+// show what their identities yield.
+func (c *Config) check(p *problems) {
+	if len(c.Identities) == 0 {
+		p.at("identities", "is missing: name at least one identity")
+	}
+	transport, err := c.transport()
+	if err != nil {
+		p.at("upstream.caFile", "%v", err)
+		// The rest of the document can be checked all the same.
+		transport, _ = upstream.New(upstream.Options{AllowInsecureLoopback: c.Upstream.AllowInsecureLoopback})
+	}
+	byName := map[string]*IdentityConfig{}
+	for n := range c.Identities {
+		i := &c.Identities[n]
+		path := fmt.Sprintf("identities[%d]", n)
+		i.check(p, path, transport)
+		if _, taken := byName[i.Name]; taken && i.Name != "" {
+			p.at(path+".name", "%q is the name of two identities", i.Name)
+		}
+		byName[i.Name] = i
+	}
+	for n := range c.Outlets {
+		c.Outlets[n].check(p, fmt.Sprintf("outlets[%d]", n), byName)
+	}
+	c.checkListeners(p, byName)
+	c.checkSettings(p)
+}
+
+func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Transport) {
+	switch {
+	case c.Name == "":
+		p.at(path+".name", "is missing")
+	case !identityName.MatchString(c.Name):
+		p.at(path+".name", "must be 1 to 64 lower-case letters, digits and hyphens, not %q", c.Name)
+	}
+	p.choice(path+".source", c.Source.Kind)
+	p.choice(path+".exchange", c.Exchange.Kind)
+	if c.Source.Options != nil {
+		p.fields(path+".source."+c.Source.Kind, c.Source.Options.check())
+	}
+	if c.Exchange.Options == nil {
+		return
+	}
+	p.fields(path+".exchange."+c.Exchange.Kind, c.Exchange.Options.check(transport))
+	if from := c.Source.Options; from != nil && !c.Exchange.Options.takes(from.tokenType()) {
+		p.at(path+".exchange."+c.Exchange.Kind, "does not take the tokens of this source, which are of type %s", from.tokenType())
+	}
+	yields := c.Exchange.Options.yields()
+	for _, list := range []struct {
+		name   string
+		values []string
+		fits   shape
+	}{{"scopes", c.Scopes, googleBearer}, {"audiences", c.Audiences, googleBearer}, {"resources", c.Resources, entraBearer}} {
+		if len(list.values) > 0 && yields != list.fits {
+			p.at(path+"."+list.name, "has no meaning for an identity that yields %s", yields)
+		}
+	}
+}
+
+func (c *OutletConfig) check(p *problems, path string, byName map[string]*IdentityConfig) {
+	names, where := c.names(), path+".identities"
+	switch {
+	case c.Identity != "" && len(c.Identities) > 0:
+		p.at(path+".identities", "is set besides identity; one of them is enough")
+	case c.Identity != "":
+		where = path + ".identity"
+	case len(names) == 0:
+		p.at(path, "names no identity")
+	}
+	options := c.Outlet.Options
+	if options == nil {
+		return
+	}
+	if _, http := options.(httpOutlet); !http && len(names) > 1 {
+		p.at(where, "a %s outlet shows one identity", c.Outlet.Kind)
+	}
+	p.fields(path+"."+c.Outlet.Kind, options.check())
+	for n, name := range names {
+		at := where
+		if c.Identity == "" {
+			at = fmt.Sprintf("%s[%d]", where, n)
+		}
+		identity, known := byName[name]
+		switch {
+		case !known:
+			p.at(at, "there is no identity %q", name)
+		case slices.Contains(names[:n], name):
+			p.at(at, "%q is named twice", name)
+		case identity.Exchange.Options != nil:
+			if why := options.accepts(identity.Exchange.Options.yields()); why != "" {
+				p.at(at, "%q yields %s; %s", name, identity.Exchange.Options.yields(), why)
+			}
+		}
+	}
+}
+
+// checkListeners reports addresses that are not loopback, and outlets that claim one path on one
+// listener. It makes the protocols for that, without anything behind them.
+func (c *Config) checkListeners(p *problems, byName map[string]*IdentityConfig) {
+	broken := len(p.list) > 0
+	var servers []*server
+	for n := range c.Outlets {
+		o := &c.Outlets[n]
+		outlet, ok := o.Outlet.Options.(httpOutlet)
+		if !ok {
+			continue
+		}
+		path := fmt.Sprintf("outlets[%d].%s", n, o.Outlet.Kind)
+		p.fields(path, outlet.secret().check())
+		address, err := loopback(outlet.listen())
+		if err != nil {
+			p.at(path+".listen", "%v", err)
+			continue
+		}
+		if address.String() == c.Health.address() {
+			p.at(path+".listen", "%s is where probes are answered; they need a listener of their own", address)
+			continue
+		}
+		if broken {
+			continue // the parts may not fit together
+		}
+		var identities []outletIdentity
+		for _, name := range o.names() {
+			identities = append(identities, outletIdentity{name: name, exchange: byName[name].Exchange.Options})
+		}
+		servers = addProtocol(p, path, servers, o.Outlet.Kind, outlet, identities, "a secret that stands for the real one", nil)
+	}
+}
+
+func (c *Config) checkSettings(p *problems) {
+	if address := c.Health.address(); address != "" {
+		if parsed, err := netip.ParseAddrPort(address); err != nil || parsed.Port() == 0 {
+			p.at("health.listen", "must be an IP address and a port such as %s, or off", defaultHealth)
+		}
+	}
+	oneOfThese := func(path, value string, known ...string) {
+		if value != "" && !slices.Contains(known, value) {
+			p.at(path, "must be one of %s, not %q", strings.Join(known, ", "), value)
+		}
+	}
+	oneOfThese("health.readiness", c.Health.Readiness, "strict", "lenient")
+	oneOfThese("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOfThese("log.format", c.Log.Format, "json", "text")
+	if c.Drain.Max > 0 && c.Drain.Min > c.Drain.Max {
+		p.at("drain.min", "is more than drain.max")
+	}
+}
+
+// choice reports a choice that the document leaves out altogether; one without a kind is reported where
+// it stands.
+func (p *problems) choice(path, kind string) {
+	if _, there := p.lines[path]; !there && kind == "" {
+		p.at(path, "is missing")
+	}
+}
+
+// fields places the problems of options below their path.
+func (p *problems) fields(path string, list []refresher.FieldError) {
+	for _, e := range list {
+		p.at(join(path, e.Field), "%s", e.Problem)
+	}
+}
+
+func listed(allowed []string, asked, what string) error {
+	if len(allowed) == 0 || slices.Contains(allowed, asked) {
+		return nil
+	}
+	return fmt.Errorf("%s %q is not in the configuration", what, asked)
+}

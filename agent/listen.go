@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/refresher"
+)
+
+const (
+	defaultListen = "127.0.0.1:9911"
+	defaultHealth = "127.0.0.1:9910"
+)
+
+// A server is one listener and the outlets that share it.
+type server struct {
+	address   netip.AddrPort
+	kinds     []string
+	protocols []*endpoints.Protocol
+	server    *endpoints.Server
+	listener  net.Listener
+}
+
+// A BindError is a listener that cannot be opened: the port is taken, or the address is not ours.
+type BindError struct {
+	Address string
+	Err     error
+}
+
+// Error says which address, and why.
+func (e *BindError) Error() string { return fmt.Sprintf("listen on %s: %v", e.Address, e.Err) }
+
+// Unwrap returns the cause.
+func (e *BindError) Unwrap() error { return e.Err }
+
+// outlets makes the outlets of the configuration, those with equal addresses on one server.
+func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
+	for n := range a.config.Outlets {
+		c := &a.config.Outlets[n]
+		path := fmt.Sprintf("outlets[%d].%s", n, c.Outlet.Kind)
+		var identities []outletIdentity
+		required := false
+		for _, name := range c.names() {
+			i := byName[name]
+			required = required || i.required
+			identities = append(identities, outletIdentity{name: name, identity: i.identity, exchange: i.exchange})
+		}
+		switch outlet := c.Outlet.Options.(type) {
+		case httpOutlet:
+			secret, err := outlet.secret().read()
+			if err != nil {
+				p.at(path, "%v", err)
+				continue
+			}
+			a.servers = addProtocol(p, path, a.servers, c.Outlet.Kind, outlet, identities, secret, a.answered)
+		case writerOutlet:
+			w, err := outlet.writer(identities[0], a.log.With("outlet", c.Outlet.Kind, "identity", identities[0].name))
+			if err != nil {
+				p.at(path, "%v", err)
+				continue
+			}
+			a.writers = append(a.writers, &runningWriter{writer: w, path: path, required: required})
+		}
+	}
+}
+
+// addProtocol puts an HTTP outlet on the server of its address, which may be a new one.
+func addProtocol(p *problems, path string, servers []*server, kind string, outlet httpOutlet, identities []outletIdentity, secret refresher.Secret, onAnswer func(string, int)) []*server {
+	address, err := loopback(outlet.listen())
+	if err != nil {
+		return servers // reported by check
+	}
+	protocol, err := outlet.protocol(identities, secret)
+	if err != nil {
+		p.at(path, "%v", err)
+		return servers
+	}
+	var at *server
+	for _, s := range servers {
+		if s.address == address {
+			at = s
+		}
+	}
+	if at == nil {
+		at = &server{address: address}
+		servers = append(servers, at)
+	}
+	protocols := append(at.protocols[:len(at.protocols):len(at.protocols)], protocol)
+	shared, err := endpoints.NewServer(endpoints.ServerOptions{Protocols: protocols, OnAnswer: onAnswer})
+	if err != nil {
+		p.at(path, "%v", err)
+		return servers
+	}
+	at.server, at.protocols, at.kinds = shared, protocols, append(at.kinds, kind)
+	return servers
+}
+
+// loopback parses the address of an outlet. Names are not resolved: what localhost means is up to a
+// file that others write.
+func loopback(listen string) (netip.AddrPort, error) {
+	if listen == "" {
+		listen = defaultListen
+	}
+	address, err := netip.ParseAddrPort(listen)
+	switch {
+	case err != nil || address.Port() == 0:
+		return address, fmt.Errorf("must be an IP address and a port such as %s, not %q", defaultListen, listen)
+	case !address.Addr().IsLoopback():
+		return address, fmt.Errorf("%s is not a loopback address: anybody who reaches it could take the credentials", address.Addr())
+	}
+	return address, nil
+}
+
+// bind opens all listeners, or none. The listener for probes is nil if it is turned off.
+func (a *Agent) bind(ctx context.Context) (net.Listener, error) {
+	var opened []net.Listener
+	fail := func(address string, err error) error {
+		for _, l := range opened {
+			_ = l.Close()
+		}
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // without the address, which is told already
+		}
+		return &BindError{Address: address, Err: err}
+	}
+	for _, s := range a.servers {
+		l, err := endpoints.Listen(ctx, s.address)
+		if err != nil {
+			return nil, fail(s.address.String(), err)
+		}
+		opened = append(opened, l)
+		s.listener = l
+	}
+	address := a.config.Health.address()
+	if address == "" {
+		return nil, nil
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fail(address, err)
+	}
+	return l, nil
+}
+
+// address is where probes are answered; empty if they are turned off.
+func (c *HealthConfig) address() string {
+	switch c.Listen {
+	case "":
+		return defaultHealth
+	case "off":
+		return ""
+	}
+	return c.Listen
+}

@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/refresher"
+	"github.com/wisp-sidecar/wisp/refresher/source"
+	"github.com/wisp-sidecar/wisp/refresher/upstream"
+)
+
+// The registry: every kind that a configuration can name. A new kind is a package with the thing, a
+// struct with its options beside those of its family, and one line here.
+var (
+	sourceKinds = []kindOf[sourceOptions]{
+		{"file", func() sourceOptions { return new(fileSource) }},
+	}
+	exchangeKinds = []kindOf[exchangeOptions]{
+		{"aws", func() exchangeOptions { return new(awsExchange) }},
+		{"google", func() exchangeOptions { return new(googleExchange) }},
+		{"entra", func() exchangeOptions { return new(entraExchange) }},
+		{"subject", func() exchangeOptions { return new(subjectExchange) }},
+	}
+	outletKinds = []kindOf[outletOptions]{
+		{"awsContainer", func() outletOptions { return new(awsContainerOutlet) }},
+		{"gceMetadata", func() outletOptions { return new(gceMetadataOutlet) }},
+		{"azureIMDS", func() outletOptions { return new(azureIMDSOutlet) }},
+		{"appService", func() outletOptions { return new(appServiceOutlet) }},
+		{"file", func() outletOptions { return new(fileOutlet) }},
+	}
+)
+
+// A shape is what an exchange yields and an outlet accepts.
+type shape string
+
+const (
+	accessKey    shape = "an AWS access key"
+	googleBearer shape = "a Google token"
+	entraBearer  shape = "an Entra token"
+	subjectToken shape = "the subject token"
+)
+
+// surroundings are what the makers of sources, exchangers and outlets get from the process.
+type surroundings struct {
+	transport *upstream.Transport
+	watcher   *source.Watcher
+	log       *slog.Logger
+}
+
+// sourceOptions are the options of one kind of source.
+type sourceOptions interface {
+	// check reports what is wrong with the options themselves.
+	check() []refresher.FieldError
+	// tokenType is the RFC 8693 type of its tokens.
+	tokenType() string
+	// source makes it. audiences are those that the identity's exchange expects in the token.
+	source(s surroundings, audiences []string) (refresher.Source, error)
+}
+
+// exchangeOptions are the options of one kind of exchange.
+type exchangeOptions interface {
+	check(transport *upstream.Transport) []refresher.FieldError
+	exchanger(s surroundings) (refresher.Exchanger, error)
+	yields() shape
+	// takes says whether the service accepts subject tokens of a type.
+	takes(tokenType string) bool
+	// lifetime is what it asks the cloud for; 0 if the cloud decides.
+	lifetime() time.Duration
+	// floor is the remaining life under which clients of this cloud refresh by themselves.
+	floor() time.Duration
+	// audiences are the values one of which the token's aud should have; none if anything goes.
+	audiences() []string
+}
+
+// outletOptions are the options of one kind of outlet: an [httpOutlet] or a [writerOutlet].
+type outletOptions interface {
+	check() []refresher.FieldError
+	fmt.Stringer // where it is, for people
+	// accepts says why the outlet cannot show what an identity yields; empty if it can.
+	accepts(s shape) string
+}
+
+// An httpOutlet shows credentials on a listener.
+type httpOutlet interface {
+	outletOptions
+	listen() string
+	// secret says where its secret is, if it has one.
+	secret() secretPlace
+	protocol(identities []outletIdentity, secret refresher.Secret) (*endpoints.Protocol, error)
+}
+
+// A writerOutlet writes credentials somewhere.
+type writerOutlet interface {
+	outletOptions
+	writer(identity outletIdentity, log *slog.Logger) (writer, error)
+}
+
+// A writer runs until its context ends. Written reports whether everything was written once.
+type writer interface {
+	Run(ctx context.Context) error
+	Written() bool
+}
+
+// An outletIdentity is an identity as an outlet sees it.
+type outletIdentity struct {
+	name     string
+	identity *refresher.Identity
+	exchange exchangeOptions
+}
+
+type (
+	sourceChoice   struct{ oneOf[sourceOptions] }
+	exchangeChoice struct{ oneOf[exchangeOptions] }
+	outletChoice   struct{ oneOf[outletOptions] }
+)
+
+func (c *sourceChoice) choose(name string) any   { return c.chooseFrom(sourceKinds, name) }
+func (c *exchangeChoice) choose(name string) any { return c.chooseFrom(exchangeKinds, name) }
+func (c *outletChoice) choose(name string) any   { return c.chooseFrom(outletKinds, name) }
+func (c *sourceChoice) kinds() []string          { return kindNames(sourceKinds) }
+func (c *exchangeChoice) kinds() []string        { return kindNames(exchangeKinds) }
+func (c *outletChoice) kinds() []string          { return kindNames(outletKinds) }

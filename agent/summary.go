@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/wisp-sidecar/wisp/refresher/source"
+)
+
+// Summary writes what the configuration amounts to, for people.
+func (c *Config) Summary(w io.Writer) {
+	for n := range c.Identities {
+		i := &c.Identities[n]
+		optional := ""
+		if !i.IsRequired() {
+			optional = ", optional"
+		}
+		fmt.Fprintf(w, "identity %s: %s source, %s exchange, yields %s%s\n",
+			i.Name, i.Source.Kind, i.Exchange.Kind, i.Exchange.Options.yields(), optional)
+	}
+	for n := range c.Outlets {
+		o := &c.Outlets[n]
+		fmt.Fprintf(w, "outlet %s: %s, %s\n", o.Outlet.Kind, strings.Join(o.names(), ", "), o.Outlet.Options)
+	}
+	if address := c.Health.address(); address != "" {
+		fmt.Fprintf(w, "probes and metrics: http://%s\n", address)
+	}
+}
+
+// Warnings lists what will not do what its author probably wants, although it is not wrong.
+func (c *Config) Warnings() []string {
+	var list []string
+	for n := range c.Identities {
+		i := &c.Identities[n]
+		warn := func(format string, args ...any) {
+			list = append(list, fmt.Sprintf("identity %s: %s", i.Name, fmt.Sprintf(format, args...)))
+		}
+		if file, ok := i.Source.Options.(*fileSource); ok {
+			if fixed, err := source.SubPath(file.Path); err == nil && fixed {
+				warn("%s is mounted with subPath, so it never changes; mount the volume's directory", file.Path)
+			}
+		}
+		asked, floor := i.Exchange.Options.lifetime(), i.floor()
+		if asked > 0 && asked < 2*floor {
+			warn("credentials that live %v are renewed by clients at almost every call; %v or more is better", asked, (2 * floor).Round(time.Minute))
+		}
+	}
+	if c.Upstream.AllowInsecureLoopback {
+		list = append(list, "upstream.allowInsecureLoopback: tokens may travel over http to this machine; only fakes need that")
+	}
+	return list
+}

@@ -1,0 +1,73 @@
+package endpoints
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Listen binds addr for loopback callers only. Names are not resolved, and an address that is not
+// loopback is refused. Connections from elsewhere, which a routing rule of the node can let through
+// (CVE-2020-8558), and those past the cap of 1024 are closed without an answer.
+//
+// Port 0 takes any free port; see the listener's Addr.
+func Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
+	if !addr.Addr().IsLoopback() {
+		return nil, fmt.Errorf("listen on %s: not a loopback address", addr)
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	return &loopbackListener{Listener: l, places: make(chan struct{}, maxConnections)}, nil
+}
+
+type loopbackListener struct {
+	net.Listener
+	places chan struct{}
+}
+
+func (l *loopbackListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if !fromHere(conn) {
+			_ = conn.Close()
+			continue
+		}
+		select {
+		case l.places <- struct{}{}:
+			return &placedConn{Conn: conn, leave: func() { <-l.places }}, nil
+		default:
+			_ = conn.Close()
+		}
+	}
+}
+
+// fromHere: the peer is on this machine. A peer with the listener's own address is, too: that is how
+// callers of an address that was added to the loopback interface appear.
+func fromHere(conn net.Conn) bool {
+	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return false
+	}
+	local, ok := conn.LocalAddr().(*net.TCPAddr)
+	return ok && (remote.IP.IsLoopback() || remote.IP.Equal(local.IP))
+}
+
+// placedConn gives its place back when it is closed, once.
+type placedConn struct {
+	net.Conn
+	once  sync.Once
+	leave func()
+}
+
+func (c *placedConn) Close() error {
+	c.once.Do(c.leave)
+	return c.Conn.Close()
+}

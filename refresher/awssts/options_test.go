@@ -1,0 +1,173 @@
+package awssts_test
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/wisp-sidecar/wisp/refresher"
+	"github.com/wisp-sidecar/wisp/refresher/awssts"
+	"github.com/wisp-sidecar/wisp/refresher/upstream"
+)
+
+func TestCheck(t *testing.T) {
+	good := awssts.Options{RoleARN: role, Region: "eu-west-1", Transport: transport(t, nil)}
+	loopback, err := upstream.New(upstream.Options{AllowInsecureLoopback: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name   string
+		change func(*awssts.Options)
+		fields []string // that are complained about
+	}{
+		{"good", func(*awssts.Options) {}, nil},
+		{"nothing set", func(o *awssts.Options) { *o = awssts.Options{} }, []string{"roleArn", "region"}},
+		{"no region", func(o *awssts.Options) { o.Region = "" }, []string{"region"}},
+		{"all at once", func(o *awssts.Options) { o.RoleARN, o.Region, o.SessionName, o.Duration = "x", "x y", "!", 1 },
+			[]string{"roleArn", "sessionName", "duration", "region"}},
+
+		{"role without a path", func(o *awssts.Options) { o.RoleARN = "arn:aws:iam::123456789012:role/r" }, nil},
+		{"user", func(o *awssts.Options) { o.RoleARN = "arn:aws:iam::123456789012:user/someone" }, []string{"roleArn"}},
+		{"short account", func(o *awssts.Options) { o.RoleARN = "arn:aws:iam::12345678901:role/reports" }, []string{"roleArn"}},
+		{"newline after the role", func(o *awssts.Options) { o.RoleARN = role + "\n" }, []string{"roleArn"}},
+		{"newline in the role", func(o *awssts.Options) { o.RoleARN = "arn:aws:iam::123456789012:role/a\nb/c" }, []string{"roleArn"}},
+		{"role name too long", func(o *awssts.Options) { o.RoleARN = "arn:aws:iam::123456789012:role/" + strings.Repeat("r", 65) }, []string{"roleArn"}},
+		{"path too long", func(o *awssts.Options) {
+			o.RoleARN = "arn:aws:iam::123456789012:role/" + strings.Repeat("p/", 1100) + "r"
+		}, []string{"roleArn"}},
+
+		{"session name", func(o *awssts.Options) { o.SessionName = "a_+=,.@-Z" }, nil},
+		{"session name too short", func(o *awssts.Options) { o.SessionName = "a" }, []string{"sessionName"}},
+		{"session name too long", func(o *awssts.Options) { o.SessionName = strings.Repeat("a", 65) }, []string{"sessionName"}},
+		{"session name with a colon", func(o *awssts.Options) { o.SessionName = "a:b" }, []string{"sessionName"}},
+
+		{"shortest duration", func(o *awssts.Options) { o.Duration = 15 * time.Minute }, nil},
+		{"longest duration", func(o *awssts.Options) { o.Duration = 12 * time.Hour }, nil},
+		{"duration too short", func(o *awssts.Options) { o.Duration = 15*time.Minute - time.Second }, []string{"duration"}},
+		{"duration too long", func(o *awssts.Options) { o.Duration = 12*time.Hour + time.Second }, []string{"duration"}},
+		{"negative duration", func(o *awssts.Options) { o.Duration = -time.Hour }, []string{"duration"}},
+		{"fraction of a second", func(o *awssts.Options) { o.Duration = time.Hour + time.Millisecond }, []string{"duration"}},
+
+		{"region that adds a host", func(o *awssts.Options) { o.Region = "x.evil.example/" }, []string{"region"}},
+		{"region of another partition", func(o *awssts.Options) { o.Region = "cn-north-1" }, []string{"region"}},
+		{"role of another partition", func(o *awssts.Options) { o.RoleARN = "arn:aws-us-gov:iam::123456789012:role/r" }, []string{"region"}},
+		{"global region", func(o *awssts.Options) { o.Region = "aws-global" }, nil},
+		{"global region in China", func(o *awssts.Options) {
+			o.Region, o.RoleARN = "aws-global", "arn:aws-cn:iam::123456789012:role/r"
+		}, []string{"region"}},
+
+		{"endpoint instead of a region", func(o *awssts.Options) { o.Region, o.Endpoint = "", "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com" }, nil},
+		{"http endpoint", func(o *awssts.Options) { o.Endpoint = "http://127.0.0.1:4566" }, []string{"endpoint"}},
+		{"http endpoint where allowed", func(o *awssts.Options) { o.Endpoint, o.Transport = "http://127.0.0.1:4566", loopback }, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := good
+			tt.change(&o)
+			var fields []string
+			for _, problem := range o.Check() {
+				fields = append(fields, problem.Field)
+			}
+			if !slices.Equal(fields, tt.fields) {
+				t.Errorf("Check = %v, want problems with %v", o.Check(), tt.fields)
+			}
+			_, err := awssts.New(o)
+			if (err == nil) != (len(tt.fields) == 0) {
+				t.Errorf("New = %v, want an error exactly if Check complains", err)
+			}
+			for _, field := range tt.fields {
+				if !strings.Contains(err.Error(), field+": ") {
+					t.Errorf("New = %v, want it to name %s", err, field)
+				}
+			}
+		})
+	}
+}
+
+func TestTransportIsNeededToExchangeButNotToCheck(t *testing.T) {
+	o := awssts.Options{RoleARN: role, Endpoint: "https://sts.internal.example"}
+	if problems := o.Check(); problems != nil {
+		t.Errorf("Check = %v, want nothing", problems)
+	}
+	if _, err := awssts.New(o); err == nil {
+		t.Error("New without a Transport succeeded")
+	}
+}
+
+// endpointOf is the URL that an exchange with these options sends to.
+func endpointOf(t *testing.T, o awssts.Options) string {
+	t.Helper()
+	var got string
+	x := exchanger(t, o, func(r *http.Request) (*http.Response, error) {
+		got = r.URL.String()
+		return nil, errors.New("enough seen")
+	})
+	_, _ = x.Exchange(t.Context(), podToken(), refresher.Target{})
+	return strings.TrimSuffix(got, "/")
+}
+
+func TestEndpoint(t *testing.T) {
+	in := func(partition string) string { return "arn:" + partition + ":iam::123456789012:role/r" }
+	tests := []struct {
+		name    string
+		options awssts.Options
+		want    string
+	}{
+		{"regional", awssts.Options{Region: "eu-central-1"}, "https://sts.eu-central-1.amazonaws.com"},
+		{"a region nobody knows yet", awssts.Options{Region: "mars-north-7"}, "https://sts.mars-north-7.amazonaws.com"},
+		{"global", awssts.Options{Region: "aws-global"}, "https://sts.amazonaws.com"},
+		{"legacy region", awssts.Options{Region: "eu-central-1", Legacy: true}, "https://sts.amazonaws.com"},
+		{"legacy does not move regions that must be opted into", awssts.Options{Region: "eu-south-2", Legacy: true}, "https://sts.eu-south-2.amazonaws.com"},
+		{"legacy with FIPS", awssts.Options{Region: "us-east-1", Legacy: true, FIPS: true}, "https://sts-fips.us-east-1.amazonaws.com"},
+		{"FIPS", awssts.Options{Region: "us-east-2", FIPS: true}, "https://sts-fips.us-east-2.amazonaws.com"},
+		{"dual stack", awssts.Options{Region: "us-east-2", DualStack: true}, "https://sts.us-east-2.api.aws"},
+		{"GovCloud", awssts.Options{RoleARN: in("aws-us-gov"), Region: "us-gov-west-1"}, "https://sts.us-gov-west-1.amazonaws.com"},
+		{"GovCloud is FIPS", awssts.Options{RoleARN: in("aws-us-gov"), Region: "us-gov-west-1", FIPS: true}, "https://sts.us-gov-west-1.amazonaws.com"},
+		{"China", awssts.Options{RoleARN: in("aws-cn"), Region: "cn-north-1"}, "https://sts.cn-north-1.amazonaws.com.cn"},
+		{"European Sovereign Cloud", awssts.Options{RoleARN: in("aws-eusc"), Region: "eusc-de-east-1"}, "https://sts.eusc-de-east-1.amazonaws.eu"},
+		{"override", awssts.Options{Endpoint: "https://sts.internal.example:8443", FIPS: true}, "https://sts.internal.example:8443"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := endpointOf(t, tt.options); got != tt.want {
+				t.Errorf("endpoint = %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// The SDK knows the same names by generated rules: they must agree.
+func TestEndpointsAreThoseOfTheSDK(t *testing.T) {
+	regions := map[string]string{
+		"eu-west-1": "aws", "il-central-1": "aws", "cn-northwest-1": "aws-cn", "us-gov-east-1": "aws-us-gov",
+		"eusc-de-east-1": "aws-eusc", "us-iso-east-1": "aws-iso", "us-isob-east-1": "aws-iso-b",
+		"eu-isoe-west-1": "aws-iso-e", "us-isof-south-1": "aws-iso-f",
+	}
+	for region, partition := range regions {
+		for _, variant := range []struct{ fips, dualStack bool }{{}, {fips: true}, {dualStack: true}, {fips: true, dualStack: true}} {
+			want, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), sts.EndpointParameters{
+				Region:            aws.String(region),
+				UseFIPS:           aws.Bool(variant.fips),
+				UseDualStack:      aws.Bool(variant.dualStack),
+				UseGlobalEndpoint: aws.Bool(false),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := endpointOf(t, awssts.Options{
+				RoleARN: "arn:" + partition + ":iam::123456789012:role/r",
+				Region:  region, FIPS: variant.fips, DualStack: variant.dualStack,
+			})
+			if got != want.URI.String() {
+				t.Errorf("endpoint of %s %+v = %s, want %s", region, variant, got, want.URI.String())
+			}
+		}
+	}
+}

@@ -1,0 +1,21 @@
+// Package cloudtest is a cloud to test against: a Kubernetes token issuer, a kubelet, and the token
+// services of AWS, Google Cloud and Microsoft Entra, each a plain [net/http.Handler] that checks
+// what the real service checks and refuses in its words.
+//
+//	issuer := cloudtest.NewIssuer(cloudtest.IssuerOptions{URL: "https://oidc.example.test"})
+//	net := cloudtest.NewNetwork()
+//	aws := cloudtest.NewAWS(cloudtest.AWSOptions{Transport: net, Providers: …, Roles: …})
+//	net.Handle("oidc.example.test", issuer)
+//	net.Handle("sts.eu-west-1.amazonaws.com", aws)
+//	client := &http.Client{Transport: net}
+//
+// An [Issuer] mints service-account tokens; each cloud fetches the issuer's keys over its Transport
+// and verifies them with a [Verifier]. A [Kubelet] writes tokens to disk the way the real one does.
+// Each service embeds a [Faults], which makes it fail, throttle, hang or lie on request, and counts
+// calls.
+//
+// Nothing here opens a socket, keeps a goroutine, or asks a clock other than the Now it was given
+// for the time. So everything works in a testing/synctest bubble (over [Network]) as well
+// as over real sockets (net/http/httptest, or a demonstration program: the package does not import
+// testing).
+package cloudtest
