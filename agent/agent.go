@@ -281,7 +281,11 @@ func (a *Agent) announce() {
 		a.log.Info("identity", "identity", i.identity.Name(), "yields", string(i.exchange.yields()), "required", i.required)
 	}
 	for _, s := range a.servers {
-		a.log.Info("listening", "address", s.address.String(), "outlets", strings.Join(s.kinds, ","))
+		var kinds []string
+		for _, protocol := range s.protocols {
+			kinds = append(kinds, protocol.Name)
+		}
+		a.log.Info("listening", "address", s.address.String(), "outlets", strings.Join(kinds, ","))
 	}
 }
 

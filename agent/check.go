@@ -139,7 +139,12 @@ func (c *Config) checkListeners(p *problems, byName map[string]*IdentityConfig) 
 		for _, name := range o.names() {
 			identities = append(identities, outletIdentity{name: name, exchange: byName[name].Exchange.Options})
 		}
-		servers = addProtocol(p, path, servers, o.Outlet.Kind, outlet, identities, "a secret that stands for the real one", nil)
+		protocol, err := outlet.protocol(identities, "a secret that stands for the real one", nil)
+		if err != nil {
+			p.at(path, "%v", err)
+			continue
+		}
+		servers = addProtocol(p, path, servers, outlet.listen(), protocol, nil)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
-	"github.com/wisp-sidecar/wisp/refresher"
 )
 
 const (
@@ -19,7 +18,6 @@ const (
 // A server is one listener and the outlets that share it.
 type server struct {
 	address   netip.AddrPort
-	kinds     []string
 	protocols []*endpoints.Protocol
 	server    *endpoints.Server
 	listener  net.Listener
@@ -56,7 +54,12 @@ func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 				p.at(path, "%v", err)
 				continue
 			}
-			a.servers = addProtocol(p, path, a.servers, c.Outlet.Kind, outlet, identities, secret, a.answered)
+			protocol, err := outlet.protocol(identities, secret, a.log.With("outlet", c.Outlet.Kind))
+			if err != nil {
+				p.at(path, "%v", err)
+				continue
+			}
+			a.servers = addProtocol(p, path, a.servers, outlet.listen(), protocol, a.answered)
 		case writerOutlet:
 			w, err := outlet.writer(identities[0], a.log.With("outlet", c.Outlet.Kind, "identity", identities[0].name))
 			if err != nil {
@@ -68,15 +71,11 @@ func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 	}
 }
 
-// addProtocol puts an HTTP outlet on the server of its address, which may be a new one.
-func addProtocol(p *problems, path string, servers []*server, kind string, outlet httpOutlet, identities []outletIdentity, secret refresher.Secret, onAnswer func(string, int)) []*server {
-	address, err := loopback(outlet.listen())
+// addProtocol puts a protocol on the server of its address, which may be a new one.
+func addProtocol(p *problems, path string, servers []*server, listen string, protocol *endpoints.Protocol, onAnswer func(string, int)) []*server {
+	address, err := loopback(listen)
 	if err != nil {
-		return servers // reported by check
-	}
-	protocol, err := outlet.protocol(identities, secret)
-	if err != nil {
-		p.at(path, "%v", err)
+		p.at(path+".listen", "%v", err)
 		return servers
 	}
 	var at *server
@@ -95,7 +94,7 @@ func addProtocol(p *problems, path string, servers []*server, kind string, outle
 		p.at(path, "%v", err)
 		return servers
 	}
-	at.server, at.protocols, at.kinds = shared, protocols, append(at.kinds, kind)
+	at.server, at.protocols = shared, protocols
 	return servers
 }
 

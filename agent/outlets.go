@@ -58,7 +58,7 @@ func (o *awsContainerOutlet) listen() string         { return o.Listen }
 func (o *awsContainerOutlet) secret() secretPlace    { return secretPlace{o.SecretFile, o.SecretEnv} }
 func (o *awsContainerOutlet) String() string         { return at(o.Listen, cmp.Or(o.Path, "/aws/IDENTITY")) }
 
-func (o *awsContainerOutlet) protocol(identities []outletIdentity, secret refresher.Secret) (*endpoints.Protocol, error) {
+func (o *awsContainerOutlet) protocol(identities []outletIdentity, secret refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	if o.Path != "" && len(identities) > 1 {
 		return nil, fmt.Errorf("path is for one identity; %d have /aws/NAME each", len(identities))
 	}
@@ -112,7 +112,7 @@ var (
 	projectOf     = regexp.MustCompile(`@([a-z0-9-]+)\.iam\.gserviceaccount\.com$`)
 )
 
-func (o *gceMetadataOutlet) protocol(identities []outletIdentity, _ refresher.Secret) (*endpoints.Protocol, error) {
+func (o *gceMetadataOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	options := gcemetadata.Options{
 		ProjectID: o.ProjectID, NumericProjectID: o.NumericProjectID, Zone: o.Zone, InstanceID: o.InstanceID,
 		InstanceName: o.InstanceName, Hostname: o.Hostname, Attributes: o.Attributes,
@@ -156,7 +156,7 @@ func (o *azureIMDSOutlet) listen() string                { return o.Listen }
 func (o *azureIMDSOutlet) secret() secretPlace           { return secretPlace{} }
 func (o *azureIMDSOutlet) String() string                { return at(o.Listen, "/metadata/identity/oauth2/token") }
 
-func (o *azureIMDSOutlet) protocol(identities []outletIdentity, _ refresher.Secret) (*endpoints.Protocol, error) {
+func (o *azureIMDSOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	return azureimds.New(azureimds.Options{Identities: azureIdentities(identities)}), nil
 }
 
@@ -198,9 +198,9 @@ func (o *appServiceOutlet) String() string {
 	return at(o.Listen, cmp.Or(o.Path, appservice.DefaultPath))
 }
 
-func (o *appServiceOutlet) protocol(identities []outletIdentity, secret refresher.Secret) (*endpoints.Protocol, error) {
+func (o *appServiceOutlet) protocol(identities []outletIdentity, secret refresher.Secret, log *slog.Logger) (*endpoints.Protocol, error) {
 	return appservice.New(appservice.Options{
-		Path: o.Path, Secret: secret, Identities: azureIdentities(identities), CloudShell: o.CloudShell,
+		Path: o.Path, Secret: secret, Identities: azureIdentities(identities), CloudShell: o.CloudShell, Log: log,
 	}), nil
 }
 

@@ -89,7 +89,7 @@ type httpOutlet interface {
 	listen() string
 	// secret says where its secret is, if it has one.
 	secret() secretPlace
-	protocol(identities []outletIdentity, secret refresher.Secret) (*endpoints.Protocol, error)
+	protocol(identities []outletIdentity, secret refresher.Secret, log *slog.Logger) (*endpoints.Protocol, error)
 }
 
 // A writerOutlet writes credentials somewhere.

@@ -71,3 +71,12 @@ func (c *placedConn) Close() error {
 	c.once.Do(c.leave)
 	return c.Conn.Close()
 }
+
+// CloseWrite ends what is sent. net/http looks for it, so that a client that is still sending sees the
+// end of its refusal, and not a reset.
+func (c *placedConn) CloseWrite() error {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		return tcp.CloseWrite()
+	}
+	return nil
+}

@@ -18,13 +18,11 @@ type Failure struct {
 // entraCode is what Entra's own error codes begin with; a number follows.
 const entraCode = "AADSTS"
 
-// resourceCodes: Entra knows no such resource or scope. Only these tell the client that its request
-// is at fault. After any other 400 a chain of credentials would move on to the next identity.
+// resourceCodes: Entra knows no such resource or scope, so the request is at fault.
 var resourceCodes = []string{"AADSTS50001", "AADSTS500011", "AADSTS70011", "AADSTS1002012", "AADSTS28002"}
 
-// Explain puts a refusal into Azure's words. No status but those of the request's own faults is
-// below 500: clients take 400 for "this identity is not assigned", and 404 and 410 for an IMDS that
-// is being updated and worth more than a minute of retries.
+// Explain puts a refusal into Azure's words. Where the fault is not the request's own, the status is
+// a 5xx: clients take 400 for "this identity is not assigned" and look for credentials elsewhere.
 func Explain(refusal *endpoints.Refusal) Failure {
 	f := Failure{Status: refusal.Reason.Status(), Code: "invalid_request", Description: refusal.Message}
 	switch refusal.Reason {
@@ -42,6 +40,8 @@ func Explain(refusal *endpoints.Refusal) Failure {
 		f.Code = "access_denied"
 	case endpoints.NotReady:
 		f.Code = "temporarily_unavailable"
+	case endpoints.Internal:
+		f.Code = "unknown"
 	case endpoints.Denied:
 		f.Code = "access_denied"
 		if slices.Contains(resourceCodes, refusal.Code) {

@@ -46,6 +46,7 @@ func TestExplain(t *testing.T) {
 		{"no secret", endpoints.Refuse(endpoints.Unauthorized, "m"), azuretoken.Failure{Status: 401, Code: "unauthorized_client", Description: "m"}},
 		{"body too large", endpoints.Refuse(endpoints.TooLarge, "m"), azuretoken.Failure{Status: 413, Code: "invalid_request", Description: "m"}},
 		{"too many fields", endpoints.Refuse(endpoints.TooManyFields, "m"), azuretoken.Failure{Status: 431, Code: "invalid_request", Description: "m"}},
+		{"an identity that yields something else", endpoints.Refuse(endpoints.Internal, "m"), azuretoken.Failure{Status: 500, Code: "unknown", Description: "m"}},
 		{"bad request", endpoints.Refuse(endpoints.BadRequest, "m"), azuretoken.Failure{Status: 400, Code: "invalid_request", Description: "m"}},
 		{"bad request with a code of its own", &endpoints.Refusal{Reason: endpoints.BadRequest, Code: "c", Message: "m"}, azuretoken.Failure{Status: 400, Code: "c", Description: "m"}},
 	}

@@ -53,11 +53,7 @@ func (i Issuer) Answer(w http.ResponseWriter, r *http.Request, q Query) *endpoin
 	}
 	bearer, ok := credential.Value.(refresher.Bearer)
 	if !ok {
-		return &endpoints.Refusal{
-			Reason:  endpoints.Denied,
-			Code:    refresher.CodeBadCredential,
-			Message: "this identity yields no bearer token; give the outlet one that is exchanged with Microsoft Entra",
-		}
+		return endpoints.Refuse(endpoints.Internal, "the identity does not yield Microsoft Entra tokens")
 	}
 	left := endpoints.SecondsLeft(credential, i.now())
 	endpoints.ReplyJSON(w, http.StatusOK, answer{

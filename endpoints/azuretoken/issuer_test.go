@@ -110,8 +110,8 @@ func TestWhatIsNoBearerToken(t *testing.T) {
 	})
 	for name, provider := range map[string]endpoints.Provider{"access key": azuretokentest.AccessKey(), "nothing": nothing} {
 		body, refusal := ask(t, azuretoken.Issuer{Identities: azuretokentest.Only(provider)}, "resource=r")
-		if refusal == nil || refusal.Reason != endpoints.Denied {
-			t.Errorf("%s: Answer = %s, %v, want it denied", name, body, refusal)
+		if refusal == nil || refusal.Reason != endpoints.Internal {
+			t.Errorf("%s: Answer = %s, %v, want an internal error", name, body, refusal)
 		}
 	}
 }
@@ -144,6 +144,33 @@ func TestExpiresInCountsFromTheAnswer(t *testing.T) {
 		body, refusal := ask(t, azuretoken.Issuer{Identities: azuretokentest.Only(slow)}, "resource=r")
 		if refusal != nil || !strings.Contains(body, `"expires_in":"3598"`) {
 			t.Errorf("Answer = %s, %v, want 3598 seconds left", body, refusal)
+		}
+	})
+}
+
+// FuzzAnswer: whatever resource is accepted comes back byte for byte.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"resource=https://management.azure.com/", "resource=https%3A%2F%2Fvault.azure.net&client_id=",
+		"resource=%3Ca%26b%3E", "resource=a%00", "resource=%C3%A9", "resource=%22%5C", "resource=x/.default", "client_id=a&object_id=b",
+	} {
+		f.Add(seed)
+	}
+	issuer := azuretoken.Issuer{Identities: azuretokentest.Identities(), Now: azuretokentest.Now}
+	f.Fuzz(func(t *testing.T, query string) {
+		body, refusal := ask(t, issuer, query)
+		if refusal != nil {
+			return
+		}
+		sent, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatalf("Answer(%q) accepted what is not well-formed: %v", query, err)
+		}
+		var got struct {
+			Resource string `json:"resource"`
+		}
+		if err := json.Unmarshal([]byte(body), &got); err != nil || got.Resource != sent.Get("resource") {
+			t.Errorf("resource of the answer = %q, %v, want %q", got.Resource, err, sent.Get("resource"))
 		}
 	})
 }

@@ -176,26 +176,30 @@ func TestWriterNeverFollowsADirectoryThatBecomesALink(t *testing.T) {
 	must(t, err)
 
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	var running sync.WaitGroup
 	running.Go(func() { _ = writer.Run(ctx) })
-	running.Go(func() {
-		for ctx.Err() == nil {
+	for n := range 500 {
+		var swapping sync.WaitGroup
+		swapping.Go(func() {
 			_ = os.Rename(live, aside)
 			_ = os.Symlink(outside, live)
+			for range n % 100 { // a while, another each time
+				_, _ = os.Lstat(live)
+			}
 			_ = os.Remove(live)
 			_ = os.Rename(aside, live)
-		}
-	})
-	for n := range 2000 {
+		})
 		identity <- bearer("token " + strconv.Itoa(n))
+		swapping.Wait()
 	}
+	for range 3 { // when the third is accepted, the first has been written
+		identity <- bearer("last")
+	}
+	holds(t, filepath.Join(live, "out", "token"), "last")
 	cancel()
 	running.Wait()
 	contains(t, filepath.Join(outside, "out"))
-	if !writer.Written() {
-		t.Error("nothing was ever written: the race was not run")
-	}
+	contains(t, filepath.Join(live, "out"), "token")
 }
 
 // A link that was there from the start is the operator's.

@@ -48,7 +48,7 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() { _ = writer.Run(ctx) })
 	var reads atomic.Int64
-	for range 3 {
+	for range 2 {
 		running.Go(func() {
 			seen := false
 			for ctx.Err() == nil {
@@ -69,7 +69,11 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 			}
 		})
 	}
-	for n := range 10_000 {
+	rotations := 10_000
+	if testing.Short() {
+		rotations = 1000
+	}
+	for n := range rotations {
 		identity <- bearer(whole(n))
 	}
 	cancel()

@@ -164,7 +164,7 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(awsRequestID, call.id)
 	failure := call.read()
 	action := call.parameters.Get("Action")
-	if a.answers(w, r, action, a.now, awsForm(call.id)) {
+	if a.answers(w, r, action, a.now, awsWording(call.id)) {
 		return
 	}
 	var result any

@@ -87,9 +87,9 @@ func writeXML(w http.ResponseWriter, status int, document any) {
 	_, _ = w.Write(append(text, '\n'))
 }
 
-// awsForm is how STS says what every service may have to. Throttling is a 400.
-func awsForm(requestID string) form {
-	return form{
+// awsWording is how STS says what every service may have to. Throttling is a 400.
+func awsWording(requestID string) wording {
+	return wording{
 		throttled: func(w http.ResponseWriter) {
 			writeAWSError(w, requestID, &awsError{http.StatusBadRequest, "Throttling", "Rate exceeded"})
 		},

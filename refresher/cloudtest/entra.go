@@ -157,7 +157,7 @@ func (e *Entra) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case entraKeys.MatchString(r.URL.Path):
 		operation = "keys"
 	}
-	if e.answers(w, r, operation, e.now, answer.form()) {
+	if e.answers(w, r, operation, e.now, answer.wording()) {
 		return
 	}
 	switch operation {

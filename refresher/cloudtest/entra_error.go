@@ -93,9 +93,9 @@ func (a *entraAnswer) refuse(e *entraError) {
 	})
 }
 
-// form is how Entra says what every service may have to.
-func (a *entraAnswer) form() form {
-	return form{
+// wording is how Entra says what every service may have to.
+func (a *entraAnswer) wording() wording {
+	return wording{
 		throttled: func(http.ResponseWriter) {
 			a.refuse(entraRefusal(90055, "The server is terminating due to excessive requests from this tenant."))
 		},

@@ -32,12 +32,12 @@ type Fault struct {
 // Faults makes the service that embeds it misbehave, and counts its calls. The zero value
 // does nothing wrong. It is safe for concurrent use.
 type Faults struct {
-	mu       sync.Mutex
-	faults   []*Fault       // guarded by mu, as is all below
-	refusing bool           //
-	delay    time.Duration  //
-	skew     time.Duration  //
-	lifetime time.Duration  //
+	mu       sync.Mutex // guards all below
+	faults   []*Fault
+	refusing bool
+	delay    time.Duration
+	skew     time.Duration
+	lifetime time.Duration
 	calls    map[string]int // by operation
 }
 
@@ -125,8 +125,8 @@ func (f *Faults) limit(lifetime time.Duration) time.Duration {
 	return min(lifetime, f.lifetime)
 }
 
-// form is how a service words what every service may have to say.
-type form struct {
+// A wording is how a service says what every service may have to say.
+type wording struct {
 	throttled   func(w http.ResponseWriter)
 	contentType string // of a good answer
 	malformed   string // its beginning
@@ -134,7 +134,7 @@ type form struct {
 
 // answers begins the answer to a request: it counts it, waits, sets Date, and gives the answer of a
 // fault that hits. It reports whether the request is done with.
-func (f *Faults) answers(w http.ResponseWriter, r *http.Request, operation string, now func() time.Time, form form) bool {
+func (f *Faults) answers(w http.ResponseWriter, r *http.Request, operation string, now func() time.Time, words wording) bool {
 	if f.Refusing() {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
@@ -145,7 +145,7 @@ func (f *Faults) answers(w http.ResponseWriter, r *http.Request, operation strin
 		select {
 		case <-timer.C:
 		case <-r.Context().Done():
-			panic(http.ErrAbortHandler) // nobody is there to read an answer
+			return true // nobody is there to read an answer
 		}
 	}
 	w.Header().Set("Date", now().Add(f.skewed()).UTC().Format(http.TimeFormat))
@@ -158,10 +158,10 @@ func (f *Faults) answers(w http.ResponseWriter, r *http.Request, operation strin
 	maps.Copy(w.Header(), fault.Header)
 	switch {
 	case fault.Throttle:
-		form.throttled(w)
+		words.throttled(w)
 	case fault.Malformed:
-		w.Header().Set("Content-Type", form.contentType)
-		_, _ = w.Write([]byte(form.malformed))
+		w.Header().Set("Content-Type", words.contentType)
+		_, _ = w.Write([]byte(words.malformed))
 	default:
 		w.WriteHeader(fault.Status)
 		_, _ = w.Write([]byte(fault.Body))

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,5 +148,31 @@ func TestRefuseOverASocketClosesTheConnection(t *testing.T) {
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusOK || issuer.Calls("") != 1 {
 		t.Errorf("Get = %s after %d calls, want 200 after 1", answer.Status, issuer.Calls(""))
+	}
+}
+
+// For the race detector.
+func TestFakesAreSafeForConcurrentUse(t *testing.T) {
+	w := newWorld(t)
+	a, g, e := newAWS(w), newGoogle(w), newEntra(w)
+	var workers sync.WaitGroup
+	for range 4 {
+		workers.Go(func() {
+			checkAWS(w, "")(w.postForm(stsURL, w.webIdentityForm()))
+			checkOAuth(w, "", 0)(w.postForm(tokenURL, w.exchangeForm()))
+			checkEntra(w, "")(w.postForm(entraURL, w.entraForm()))
+		})
+		workers.Go(func() {
+			w.issuer.Rotate()
+			a.PutRole(cloudtest.Role{ARN: roleARN + "2"})
+			g.PutServiceAccount(cloudtest.ServiceAccount{Email: "x"})
+			e.PutApp(cloudtest.App{TenantID: tenantID, ClientID: "x"})
+			e.Inject(cloudtest.Fault{Operation: "other", Status: 500})
+			w.net.Handle("x", nil)
+		})
+	}
+	workers.Wait()
+	if got := a.Calls("") + g.Calls("") + e.Calls(""); got != 12 {
+		t.Errorf("Calls = %d, want 12", got)
 	}
 }

@@ -205,7 +205,7 @@ func (g *Google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case resource != nil:
 		operation = resource[2]
 	}
-	if g.answers(w, r, operation, g.now, googleForm) {
+	if g.answers(w, r, operation, g.now, googleWording) {
 		return
 	}
 	switch operation {
@@ -238,7 +238,7 @@ func writeGoogleError(w http.ResponseWriter, code int, status, message string) {
 	writeJSON(w, googleJSON, code, map[string]googleError{"error": {code, message, status}})
 }
 
-var googleForm = form{
+var googleWording = wording{
 	throttled: func(w http.ResponseWriter) {
 		writeGoogleError(w, http.StatusTooManyRequests, "RESOURCE_EXHAUSTED",
 			"Quota exceeded for quota metric 'Token exchange requests' and limit 'Token exchange requests per minute'.")

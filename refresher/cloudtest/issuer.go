@@ -81,7 +81,7 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case i.path + "/openid/v1/jwks":
 		operation, contentType = "jwks", "application/jwk-set+json"
 	}
-	if i.answers(w, r, operation, i.now, issuerForm) {
+	if i.answers(w, r, operation, i.now, issuerWording) {
 		return
 	}
 	switch {
@@ -108,8 +108,8 @@ type discovery struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 }
 
-// issuerForm is how an API server says that it has too much to do.
-var issuerForm = form{
+// issuerWording is how an API server says that it has too much to do.
+var issuerWording = wording{
 	throttled: func(w http.ResponseWriter) {
 		http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
 	},

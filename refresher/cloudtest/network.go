@@ -67,17 +67,16 @@ func (n *Network) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	case reason := <-ended:
-		if reason == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
-			if err := r.Context().Err(); err != nil {
-				return nil, err
-			}
+		switch {
+		case reason != nil && reason != http.ErrAbortHandler:
+			panic(reason)
+		case r.Context().Err() != nil:
+			return nil, r.Context().Err()
+		case reason != nil:
 			return nil, io.EOF
 		}
-		if reason != nil {
-			panic(reason)
-		}
+		return answer.response(r), nil
 	}
-	return answer.response(r), nil
 }
 
 // dial finds the handler, or the error of a dial.

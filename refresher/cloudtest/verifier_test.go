@@ -131,3 +131,20 @@ func checkReason(t *testing.T, err error, want cloudtest.Reason) {
 		t.Errorf("Verify = %v (reason %d), want reason %d", err, refusal.Reason, want)
 	}
 }
+
+func FuzzVerify(f *testing.F) {
+	issuer := cloudtest.NewIssuer(cloudtest.IssuerOptions{URL: issuerURL})
+	net := cloudtest.NewNetwork()
+	net.Handle("oidc.example.test", issuer)
+	verifier := cloudtest.NewVerifier(cloudtest.VerifierOptions{Transport: net})
+	good := issuer.Mint(cloudtest.TokenOptions{Audience: []string{"a"}})
+	for _, seed := range []string{good, good + "\n", issuer.Mint(cloudtest.TokenOptions{Algorithm: "none"}), "e30.e30.", "..", "eyJhbGciOiJSUzI1NiJ9.bnVsbA.c"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		_, err := verifier.Verify(t.Context(), raw, cloudtest.Trust{Issuer: issuerURL, Audiences: []string{"a"}})
+		if err == nil && raw != good {
+			t.Errorf("Verify(%q) = no error, and nobody signed that", raw)
+		}
+	})
+}

@@ -26,8 +26,8 @@ type Watcher struct {
 	open  func() (*fsnotify.Watcher, error)
 	retry time.Duration
 
-	// changes makes changes of the watched set follow one another. Run never takes it: fsnotify may
-	// hold its own lock, which a change waits for, until Run has received an error from it.
+	// changes makes changes of the watched set follow one another. It is not taken while events are
+	// received: fsnotify may hold its own lock, which a change waits for, until its error is taken.
 	changes    sync.Mutex
 	users      map[string]int  // directory -> subscriptions that want it
 	complained map[string]bool // directories whose trouble is in the log
@@ -95,16 +95,8 @@ func (w *Watcher) watch(ctx context.Context) (opened bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() {
-		// fsnotify keeps a lock that Close needs while nobody takes an error from it.
-		go func() {
-			for range instance.Errors {
-			}
-		}()
-		_ = instance.Close()
-	}()
 	w.use(instance)
-	defer w.use(nil)
+	defer w.drop(instance)
 
 	overflowed := false
 	for {
@@ -139,9 +131,23 @@ func (w *Watcher) use(instance *fsnotify.Watcher) {
 	w.wake()
 }
 
+// drop closes the instance in use. A subscription must not be using it meanwhile: fsnotify would call
+// the kernel with the number of a closed descriptor.
+func (w *Watcher) drop(instance *fsnotify.Watcher) {
+	w.use(nil)
+	// While nobody takes its errors, fsnotify may hold the lock that Add and Close wait for.
+	go func() {
+		for range instance.Errors {
+		}
+	}()
+	w.changes.Lock()
+	defer w.changes.Unlock()
+	_ = instance.Close()
+}
+
 // wake hints at a change to every subscription. It does not look at the event's name: fsnotify
-// knows a directory with two names by one of them only, and does not report the end of a directory
-// whose parent it watches too.
+// knows a directory that is mounted twice by one of its names only, and does not report the end of a
+// directory whose parent it watches too.
 func (w *Watcher) wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -227,7 +233,6 @@ func (s *subscription) exchange(dirs []string, instance *fsnotify.Watcher) {
 	for _, dir := range dirs {
 		w.users[dir]++
 	}
-	dropped := false
 	for _, dir := range s.dirs {
 		if w.users[dir]--; w.users[dir] > 0 {
 			continue
@@ -236,13 +241,9 @@ func (s *subscription) exchange(dirs []string, instance *fsnotify.Watcher) {
 		delete(w.complained, dir)
 		if instance != nil {
 			_ = instance.Remove(dir) // fails if the directory has gone already
-			dropped = true
 		}
 	}
 	s.dirs = slices.Clone(dirs)
-	if dropped {
-		w.wake() // the same directory may have been wanted by another name
-	}
 }
 
 // close ends the subscription.

@@ -1,0 +1,320 @@
+package awscontainer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/awscontainer"
+	"github.com/wisp-sidecar/wisp/refresher"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	address = "127.0.0.1:9911"
+	secret  = "Zm9yIHRlc3RzIG9ubHk"
+)
+
+var credential = refresher.Credential{
+	Value: refresher.AccessKey{
+		ID:           "ASIAIOSFODNN7EXAMPLE",
+		Secret:       "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+		SessionToken: "IQoJb3JpZ2luX2VjEXAMPLE//token==",
+		AccountID:    "123456789012",
+	},
+	// Elsewhere, and with a fraction: the answer is in UTC and whole seconds.
+	Expires: time.Date(2030, 1, 2, 4, 4, 5, 999, time.FixedZone("", 3600)),
+}
+
+type provider func(context.Context, refresher.Target) (refresher.Credential, error)
+
+func (p provider) Credential(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
+	return p(ctx, t)
+}
+
+// yields is a provider with a credential at hand.
+func yields(c refresher.Credential) provider {
+	return func(_ context.Context, t refresher.Target) (refresher.Credential, error) {
+		if t != (refresher.Target{}) {
+			return refresher.Credential{}, fmt.Errorf("target %v, want the default", t)
+		}
+		return c, nil
+	}
+}
+
+// fails is a provider whose last attempt failed; unless it is denied, a reader waits.
+func fails(class refresher.Class) provider {
+	return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
+		if class != refresher.Denied {
+			<-ctx.Done()
+		}
+		return refresher.Credential{}, &refresher.Error{Class: class, Code: "AccessDenied", Err: errors.New("the cloud's words")}
+	}
+}
+
+// outlet has one entry per case.
+func outlet(t testing.TB, secret refresher.Secret) *endpoints.Server {
+	t.Helper()
+	bare := credential
+	key := credential.Value.(refresher.AccessKey)
+	key.AccountID = ""
+	bare.Value = key
+	s, err := endpoints.NewServer(endpoints.ServerOptions{Protocols: []*endpoints.Protocol{awscontainer.New(awscontainer.Options{
+		Secret: secret,
+		Entries: []awscontainer.Entry{
+			{Path: "/aws/full", Provider: yields(credential), RoleARN: "arn:aws:iam::123456789012:role/reports"},
+			{Path: "/aws/bare", Provider: yields(bare)},
+			{Path: "/aws/cold", Provider: fails(refresher.Transient)},
+			{Path: "/aws/denied", Provider: fails(refresher.Denied)},
+			{Path: "/aws/bearer", Provider: yields(refresher.Credential{Value: refresher.Bearer{Token: "ya29.token"}})},
+		},
+	})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func request(method, target string, authorization ...string) *http.Request {
+	local := net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9911})
+	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, local)
+	r := httptest.NewRequestWithContext(ctx, method, target, nil)
+	r.Host = address
+	if authorization != nil {
+		r.Header["Authorization"] = authorization
+	}
+	return r
+}
+
+func TestAnswers(t *testing.T) {
+	with := func(r *http.Request, name, value string) *http.Request {
+		r.Header.Set(name, value)
+		return r
+	}
+	tests := []struct {
+		name    string
+		request *http.Request
+	}{
+		{"full", request("GET", "/aws/full", secret)},
+		{"without_account_and_role", request("GET", "/aws/bare", secret)},
+		{"not_ready", request("GET", "/aws/cold", secret)},
+		{"denied", request("GET", "/aws/denied", secret)},
+		{"not_an_access_key", request("GET", "/aws/bearer", secret)},
+		{"no_authorization", request("GET", "/aws/full")},
+		{"wrong_authorization", request("GET", "/aws/full", "Bearer "+secret)},
+		{"two_authorizations", request("GET", "/aws/full", secret, secret)},
+		{"wrong_method", request("POST", "/aws/full", secret)},
+		{"forwarded", with(request("GET", "/aws/full", secret), "X-Forwarded-For", "")},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			// In a bubble, so that waiting takes no time.
+			synctest.Test(t, func(t *testing.T) {
+				golden(t, test.name, serve(outlet(t, secret), test.request))
+			})
+		})
+	}
+}
+
+// The requests of the SDKs, as they send them.
+func TestClients(t *testing.T) {
+	tests := []struct {
+		name   string
+		header http.Header
+	}{
+		{"botocore", http.Header{"Accept": {"application/json"}, "User-Agent": {"python-urllib3/2.2"}, "Accept-Encoding": {"identity"}}},
+		{"Go v2", http.Header{"Accept": {"application/json"}, "User-Agent": {"aws-sdk-go-v2/1.47"}, "Accept-Encoding": {"gzip"}, "Amz-Sdk-Request": {"attempt=1; max=3"}}},
+		{"JavaScript v3", http.Header{"Connection": {"close"}}},
+		{"Java v2", http.Header{"Accept": {"*/*"}, "User-Agent": {"aws-sdk-java/2.25"}, "Connection": {"keep-alive"}}},
+		{"Rust", http.Header{"Accept": {"application/json"}}},
+		{"Ruby", http.Header{"Accept": {"*/*"}, "Accept-Encoding": {""}, "User-Agent": {"aws-sdk-ruby3/3.1"}}},
+		{"Node's fetch", http.Header{"Accept": {"*/*"}, "Accept-Language": {"*"}, "Sec-Fetch-Mode": {"cors"}, "User-Agent": {"node"}, "Accept-Encoding": {"gzip, deflate"}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := request("GET", "/aws/full?unread=1", secret)
+			maps.Copy(r.Header, test.header)
+			w := serve(outlet(t, secret), r)
+			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
+				t.Errorf("answer is %d, %s, want 200, application/json", w.Code, w.Header().Get("Content-Type"))
+			}
+		})
+	}
+}
+
+func TestAuthorization(t *testing.T) {
+	tests := []struct {
+		name string
+		sent []string
+		want int
+	}{
+		{"right", []string{secret}, 200},
+		{"none", nil, 401},
+		{"empty", []string{""}, 401},
+		{"wrong", []string{"x"}, 403},
+		{"the beginning", []string{secret[:10]}, 403},
+		{"the end", []string{secret[1:]}, 403},
+		{"doubled", []string{secret + secret}, 403},
+		{"with a line's end", []string{secret + "\n"}, 403},
+		{"in another case", []string{strings.ToLower(secret)}, 403},
+		{"what the secret prints", []string{refresher.Redacted}, 403},
+		{"twice", []string{secret, secret}, 400},
+	}
+	s := outlet(t, secret)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, method := range []string{"GET", "HEAD"} {
+				w := serve(s, request(method, "/aws/full", test.sent...))
+				if w.Code != test.want {
+					t.Errorf("%s = %d, want %d", method, w.Code, test.want)
+				}
+				if leak := strings.Contains(w.Body.String(), "wJalr"); leak != (test.want == 200) {
+					t.Errorf("%s with status %d: the key is in the answer: %v", method, w.Code, leak)
+				}
+			}
+		})
+	}
+}
+
+func TestWithoutASecretAnybodyIsServed(t *testing.T) {
+	for _, sent := range [][]string{nil, {""}, {"Bearer x"}} {
+		if w := serve(outlet(t, ""), request("GET", "/aws/full", sent...)); w.Code != http.StatusOK {
+			t.Errorf("with Authorization %q the status is %d, want 200", sent, w.Code)
+		}
+	}
+}
+
+func TestUnknownPaths(t *testing.T) {
+	for _, target := range []string{"/", "/aws", "/aws/", "/aws/full/", "/aws/other", "/AWS/full", "/aws//full", "/aws/cold/../full", "/aws%2ffull"} {
+		if w := serve(outlet(t, secret), request("GET", target, secret)); w.Code != http.StatusNotFound {
+			t.Errorf("GET %s = %d, want 404", target, w.Code)
+		}
+	}
+}
+
+func TestHold(t *testing.T) {
+	ask := func(t *testing.T, p endpoints.Provider) (int, time.Duration) {
+		s, err := endpoints.NewServer(endpoints.ServerOptions{Protocols: []*endpoints.Protocol{
+			awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: p}}}),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		w := serve(s, request("GET", "/aws"))
+		return w.Code, time.Since(start)
+	}
+	tests := []struct {
+		name     string
+		provider provider
+		want     int
+		after    time.Duration
+	}{
+		{"a credential is at hand", yields(credential), 200, 0},
+		{"there is none for long", fails(refresher.Transient), 503, 800 * time.Millisecond},
+		{"the cloud refuses", fails(refresher.Denied), 503, 0},
+		{"one comes in time", func(context.Context, refresher.Target) (refresher.Credential, error) {
+			time.Sleep(700 * time.Millisecond)
+			return credential, nil
+		}, 200, 700 * time.Millisecond},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if status, after := ask(t, test.provider); status != test.want || after != test.after {
+					t.Errorf("answer is %d after %v, want %d after %v", status, after, test.want, test.after)
+				}
+			})
+		})
+	}
+}
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header       { return d.header }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+func TestAllocations(t *testing.T) {
+	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: yields(credential), RoleARN: "arn"}}})
+	r, w := request("GET", "/aws"), discard{http.Header{}}
+	got := testing.AllocsPerRun(1000, func() {
+		if refusal := p.Routes["/aws"].Handler(w, r); refusal != nil {
+			t.Fatal(refusal)
+		}
+	})
+	if got > 10 {
+		t.Errorf("a read makes %v allocations, want at most 10", got)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: yields(credential), RoleARN: "arn"}}})
+	r, w := request("GET", "/aws"), discard{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if refusal := p.Routes["/aws"].Handler(w, r); refusal != nil {
+			b.Fatal(refusal)
+		}
+	}
+}
+
+func FuzzAuthorization(f *testing.F) {
+	for _, sent := range []string{secret, "", "x", "Bearer " + secret, secret + " ", refresher.Redacted} {
+		f.Add(sent)
+	}
+	s := outlet(f, secret)
+	f.Fuzz(func(t *testing.T, sent string) {
+		w := serve(s, request("GET", "/aws/full", sent))
+		if got, want := w.Code == http.StatusOK, sent == secret; got != want {
+			t.Errorf("Authorization %q: served = %v, want %v", sent, got, want)
+		}
+	})
+}
+
+func serve(s *endpoints.Server, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// golden compares an answer, all its bytes, with testdata/<name>.golden.
+func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	var got bytes.Buffer
+	fmt.Fprintf(&got, "%d %s\n", w.Code, http.StatusText(w.Code))
+	for _, field := range slices.Sorted(maps.Keys(w.Header())) {
+		fmt.Fprintf(&got, "%s: %s\n", field, strings.Join(w.Header()[field], " | "))
+	}
+	fmt.Fprintf(&got, "\n%s", w.Body)
+
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("answer is\n%s\nwant, as in %s,\n%s", got.Bytes(), path, want)
+	}
+}
