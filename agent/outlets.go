@@ -120,9 +120,10 @@ func (o *gceMetadataOutlet) protocol(identities []outletIdentity, _ refresher.Se
 	names := map[string]bool{}
 	for _, i := range identities {
 		google := i.exchange.(*googleExchange) // accepts has let nothing else through
-		// Without a service account there is no e-mail, but gcloud needs something to call the account.
+		// Without a service account there is no e-mail, but gcloud needs something to call the account. GKE
+		// shows its pool, PROJECT.svc.id.goog, in that case.
 		account := gcemetadata.Account{
-			Email: cmp.Or(google.ServiceAccount, i.name), Scopes: google.scopes(),
+			Email: cmp.Or(google.ServiceAccount, i.name+".svc.id.goog"), Scopes: google.scopes(),
 			Provider: i.identity, IDTokens: google.ServiceAccount != "",
 		}
 		if names[account.Email] {
@@ -214,7 +215,7 @@ type fileOutlet struct {
 	Audience            string      `yaml:"audience" doc:"an ID token for this audience instead of an access token (Google)"`
 	Mode                fs.FileMode `yaml:"mode" doc:"permissions: 0600, 0640 or 0644 (default 0600)"`
 	Group               *int        `yaml:"group" doc:"numeric id of the group that the file is given to"`
-	AllowInsecureParent bool        `yaml:"allowInsecureParent" doc:"permit a directory that anybody can write to, as a Kubernetes emptyDir is unless the Pod has an fsGroup (default false)"`
+	AllowInsecureParent bool        `yaml:"allowInsecureParent" doc:"permit a directory that anybody can write to, as a Kubernetes emptyDir is: whoever can write there can replace the file (default false)"`
 	Cleanup             string      `yaml:"cleanup" doc:"onExit: remove the file when wisp ends; never (default onExit on a memory file system, else never)"`
 }
 

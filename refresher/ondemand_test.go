@@ -2,6 +2,7 @@ package refresher_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,17 +71,18 @@ func TestOnDemandIsWipedWhenUnread(t *testing.T) {
 func TestWakingUpIsAColdStart(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			s := &service{life: time.Hour}
-			r := s.start(t, refresher.Options{Floor: floor, OnDemand: true})
-			mustGet(t, r, time.Second)
-			time.Sleep(3 * time.Hour)
-			woken, down := time.Now(), s.calls()+3
-			s.answer = func(n int, _ *refresher.Attempt) error {
-				if n <= down {
+			var faults atomic.Int32
+			s := &service{life: time.Hour, answer: func(int, *refresher.Attempt) error {
+				if faults.Add(-1) >= 0 {
 					return errDown
 				}
 				return nil
-			}
+			}}
+			r := s.start(t, refresher.Options{Floor: floor, OnDemand: true})
+			mustGet(t, r, time.Second)
+			time.Sleep(3 * time.Hour)
+			faults.Store(3)
+			woken := time.Now()
 			mustGet(t, r, time.Minute)
 			if took := time.Since(woken); took > 1400*time.Millisecond+3 {
 				t.Errorf("three failures took %v, want the fast delays", took)

@@ -244,37 +244,6 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// discard is a ResponseWriter that costs nothing.
-type discard struct{ header http.Header }
-
-func (d discard) Header() http.Header       { return d.header }
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
-func (discard) WriteHeader(int)             {}
-
-func TestAllocations(t *testing.T) {
-	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: yields(credential), RoleARN: "arn"}}})
-	r, w := request("GET", "/aws"), discard{http.Header{}}
-	got := testing.AllocsPerRun(1000, func() {
-		if refusal := p.Routes["/aws"].Handler(w, r); refusal != nil {
-			t.Fatal(refusal)
-		}
-	})
-	if got > 10 {
-		t.Errorf("a read makes %v allocations, want at most 10", got)
-	}
-}
-
-func BenchmarkRead(b *testing.B) {
-	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: yields(credential), RoleARN: "arn"}}})
-	r, w := request("GET", "/aws"), discard{http.Header{}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if refusal := p.Routes["/aws"].Handler(w, r); refusal != nil {
-			b.Fatal(refusal)
-		}
-	}
-}
-
 func FuzzAuthorization(f *testing.F) {
 	for _, sent := range []string{secret, "", "x", "Bearer " + secret, secret + " ", refresher.Redacted} {
 		f.Add(sent)

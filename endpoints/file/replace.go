@@ -106,15 +106,16 @@ func sweep(dir *os.Root, name string) error {
 	if err != nil {
 		return fmt.Errorf("list its directory: %w", cause(err))
 	}
+	var failures []error
 	for _, entry := range entries {
 		if !entry.Type().IsRegular() || !isTemporaryName(entry.Name(), name) {
 			continue
 		}
 		if err := dir.Remove(entry.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove the leftover %s: %w", entry.Name(), cause(err))
+			failures = append(failures, fmt.Errorf("remove %s: %w", entry.Name(), cause(err)))
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // untouched reports whether found is the file that wrote describes, as it was left.

@@ -54,7 +54,7 @@ type Writer struct {
 
 	// What follows belongs to Run's goroutine.
 	directory string // the file's directory, without links; empty until it was seen
-	swept     bool   // leftovers have been removed
+	swept     bool   // leftovers have been looked for
 	wanted    []byte // content that the file should have; nil before the first credential
 	life      life   // of wanted
 	unfit     error  // why the newest credential could not be encoded
@@ -178,8 +178,9 @@ func (w *Writer) settle() (err error) {
 		}
 	}()
 	if !w.swept {
+		// Not worth failing for: in a directory with the sticky bit others may have made such a name.
 		if err := sweep(dir, w.name); err != nil {
-			return err
+			w.log.Warn("temporary files of a run before may remain", "err", err)
 		}
 		w.swept = true
 	}

@@ -47,13 +47,9 @@ func (p parking) wait(w http.ResponseWriter, r *http.Request, etag string) *endp
 		return nil
 	}
 
-	// The server's deadlines are shorter. The one for reading counts although everything has been
-	// read: net/http goes on reading to notice a client that leaves, and takes its end for that.
-	// Recorders have no deadlines, hence no check.
-	connection := http.NewResponseController(w)
-	end := time.Now().Add(patience + margin)
-	_ = connection.SetReadDeadline(end)
-	_ = connection.SetWriteDeadline(end)
+	// The server's own deadline is for answers that do not wait. Only a ResponseWriter that is no
+	// connection refuses this one, and it has none.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience + margin))
 
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

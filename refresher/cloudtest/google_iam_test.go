@@ -43,6 +43,8 @@ func TestGoogleImpersonation(t *testing.T) {
 		{"twelve hours for a listed account", long + ":generateAccessToken", `{"scope":["` + scope + `"],"lifetime":"43200s"}`, ""},
 		{"an ID token", id, `{"audience":"a"}`, ""},
 		{"an unknown account", "nobody@shop.iam.gserviceaccount.com:generateAccessToken", minimal, "404 NOT_FOUND: " + notFound},
+		{"an account that only the delegate may be", deep + ":generateAccessToken", `{"scope":["` + scope + `"],"delegates":["projects/-/serviceAccounts/` + middle + `"]}`, ""},
+		{"the same without the delegate", deep + ":generateAccessToken", minimal, "403 PERMISSION_DENIED: " + denied},
 		{"a chain in the wrong order", middle + ":generateAccessToken", `{"scope":["` + scope + `"],"delegates":["projects/-/serviceAccounts/` + reports + `"]}`, "403 PERMISSION_DENIED: " + denied},
 		{"a delegate by e-mail only", access, `{"scope":["` + scope + `"],"delegates":["` + middle + `"]}`, "403 PERMISSION_DENIED: " + denied},
 		{"no scope", access, `{}`, "400 INVALID_ARGUMENT"},

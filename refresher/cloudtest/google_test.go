@@ -20,6 +20,7 @@ const (
 	iamURL       = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/"
 	reports      = "reports@shop.iam.gserviceaccount.com"
 	middle       = "middle@shop.iam.gserviceaccount.com"
+	deep         = "deep@shop.iam.gserviceaccount.com"
 	long         = "long@shop.iam.gserviceaccount.com"
 	scope        = "https://www.googleapis.com/auth/cloud-platform"
 	reportsOwner = "principal://iam.googleapis.com/" + pool + "/subject/system:serviceaccount:shop:reports"
@@ -39,6 +40,7 @@ func newGoogle(w *world) *cloudtest.Google {
 		ServiceAccounts: []cloudtest.ServiceAccount{
 			{Email: reports, Impersonators: []string{reportsOwner, "serviceAccount:" + middle}},
 			{Email: middle, Impersonators: []string{"principalSet://iam.googleapis.com/" + pool + "/*"}},
+			{Email: deep, Impersonators: []string{"serviceAccount:" + middle}},
 			{Email: long, Impersonators: []string{reportsOwner}, ExtendedLifetime: true},
 		},
 		Transport: w.net, Now: w.clock, Rand: seeded(),

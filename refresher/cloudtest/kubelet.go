@@ -197,7 +197,7 @@ func (k *Kubelet) write(files []projectedFile, now time.Time) error {
 	if old == "" {
 		return nil
 	}
-	return nil
+	return root.RemoveAll(old)
 }
 
 // writeData fills a new data directory.

@@ -1,0 +1,358 @@
+package gcemetadata_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/gcemetadata"
+	"github.com/wisp-sidecar/wisp/refresher"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	address  = "127.0.0.1:9911"
+	email    = "app@sample-project.iam.gserviceaccount.com"
+	direct   = "sample-project.svc.id.goog"
+	platform = "https://www.googleapis.com/auth/cloud-platform"
+	accounts = "/computeMetadata/v1/instance/service-accounts/"
+)
+
+var now = time.Date(2030, 1, 2, 3, 4, 5, 6e8, time.UTC)
+
+// provider yields bearers that say what was asked for, or fails.
+type provider func(context.Context, refresher.Target) (refresher.Credential, error)
+
+func (p provider) Credential(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
+	return p(ctx, t)
+}
+
+// fresh has a token for anything, with an hour less a moment to live.
+func fresh(_ context.Context, t refresher.Target) (refresher.Credential, error) {
+	token := "ya29.default"
+	switch {
+	case t.Audience != "":
+		token = "header.aud=" + t.Audience + ".signature"
+	case t.Scope != "":
+		token = "ya29." + t.Scope
+	}
+	return refresher.Credential{Value: refresher.Bearer{Token: refresher.Secret(token)}, Expires: now.Add(time.Hour - time.Millisecond)}, nil
+}
+
+// fails is a provider whose last attempt failed; unless it is denied, a reader waits.
+func fails(class refresher.Class, code string) provider {
+	return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
+		if class != refresher.Denied {
+			<-ctx.Done()
+		}
+		return refresher.Credential{}, &refresher.Error{Class: class, Code: code, Err: errors.New("the cloud's words")}
+	}
+}
+
+// split has one provider for access tokens and another for ID tokens.
+func split(access, id provider) provider {
+	return func(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
+		if t.Audience != "" {
+			return id(ctx, t)
+		}
+		return access(ctx, t)
+	}
+}
+
+// full is an outlet with everything: the default account, one of direct federation.
+func full(p provider) gcemetadata.Options {
+	return gcemetadata.Options{
+		Accounts: []gcemetadata.Account{
+			{Email: email, Scopes: []string{platform, "openid"}, Provider: p, IDTokens: true},
+			{Email: direct, Provider: provider(fresh)},
+		},
+		ProjectID:        "sample-project",
+		NumericProjectID: "123456789012",
+		UniverseDomain:   "googleapis.com",
+		Zone:             "europe-west1-b",
+		InstanceID:       "7046071234567890123",
+		InstanceName:     "app-0",
+		Hostname:         "app-0.c.sample-project.internal",
+		Attributes:       map[string]string{"cluster-name": "sample", "cluster-location": "europe-west1", "Own_Name": ""},
+		Now:              func() time.Time { return now },
+	}
+}
+
+func newServer(t testing.TB, o gcemetadata.Options) *endpoints.Server {
+	t.Helper()
+	s, err := endpoints.NewServer(endpoints.ServerOptions{Protocols: []*endpoints.Protocol{gcemetadata.New(o)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func request(method, target string) *http.Request {
+	local := net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9911})
+	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, local)
+	r := httptest.NewRequestWithContext(ctx, method, target, nil)
+	r.Host = address
+	r.Header.Set("Metadata-Flavor", "Google")
+	return r
+}
+
+func serve(s *endpoints.Server, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+func get(s *endpoints.Server, target string) *httptest.ResponseRecorder {
+	return serve(s, request(http.MethodGet, target))
+}
+
+// golden compares an answer, all its bytes, with testdata/<name>.golden.
+func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	var got bytes.Buffer
+	fmt.Fprintf(&got, "%d %s\n", w.Code, http.StatusText(w.Code))
+	for _, field := range slices.Sorted(maps.Keys(w.Header())) {
+		fmt.Fprintf(&got, "%s: %s\n", field, strings.Join(w.Header()[field], " | "))
+	}
+	fmt.Fprintf(&got, "\n%s", w.Body)
+
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("answer is\n%s\nwant, as in %s,\n%s", got.Bytes(), path, want)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	const v1 = "/computeMetadata/v1/"
+	header := func(r *http.Request, values ...string) *http.Request {
+		r.Header["Metadata-Flavor"] = values
+		return r
+	}
+	forwarded := request("GET", v1+"project/project-id")
+	forwarded.Header.Set("X-Forwarded-For", "")
+	for name, r := range map[string]*http.Request{
+		"root":                      request("GET", "/"),
+		"root_without_flavor":       header(request("GET", "/")),
+		"directory":                 request("GET", v1+"instance/"),
+		"directory_json":            request("GET", v1+"instance/?alt=json"),
+		"directory_redirect":        request("GET", v1+"instance"),
+		"directory_redirect_query":  request("GET", accounts[:len(accounts)-1]+"?recursive=true&x=a%20b"),
+		"directory_recursive":       request("GET", v1+"?recursive=true"),
+		"directory_recursive_text":  request("GET", v1+"?recursive=true&alt=text"),
+		"directory_empty":           request("GET", v1+"project/attributes/"),
+		"accounts":                  request("GET", accounts),
+		"accounts_recursive":        request("GET", accounts+"?recursive=true"),
+		"account":                   request("GET", accounts+"default/"),
+		"account_recursive":         request("GET", accounts+email+"/?recursive=true"),
+		"leaf":                      request("GET", v1+"project/project-id"),
+		"leaf_json":                 request("GET", v1+"project/project-id?alt=json"),
+		"leaf_number":               request("GET", v1+"project/numeric-project-id"),
+		"leaf_number_json":          request("GET", v1+"project/numeric-project-id?alt=json"),
+		"leaf_list":                 request("GET", accounts+"default/scopes"),
+		"leaf_list_json":            request("GET", accounts+"default/scopes?alt=json"),
+		"token":                     request("GET", accounts+"default/token"),
+		"token_denied":              request("GET", accounts+"denied/token"),
+		"identity":                  request("GET", accounts+"default/identity?audience=https://service.test/x?y=z&format=full"),
+		"identity_without_audience": request("GET", accounts+"default/identity"),
+		"identity_cannot":           request("GET", accounts+direct+"/identity?audience=a"),
+		"no_flavor":                 header(request("GET", v1+"project/project-id")),
+		"wrong_flavor":              header(request("GET", v1+"project/project-id"), "google"),
+		"two_flavors":               header(request("GET", v1+"project/project-id"), "Google", "Google"),
+		"forwarded":                 forwarded,
+		"unknown":                   request("GET", v1+"instance/disks/"),
+		"wrong_method":              request("POST", v1+"project/project-id"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := full(fresh)
+			if strings.HasSuffix(name, "_denied") {
+				o.Accounts = append(o.Accounts, gcemetadata.Account{Email: "denied", Provider: fails(refresher.Denied, "invalid_target")})
+			}
+			golden(t, name, serve(newServer(t, o), r))
+		})
+	}
+}
+
+// Whatever is wrong, a client has to see whom it talks to.
+func TestEveryAnswerSaysWhoGaveIt(t *testing.T) {
+	o := full(fresh)
+	s := newServer(t, o)
+	spoil := map[string]func(*http.Request){
+		"nothing":     func(*http.Request) {},
+		"the flavor":  func(r *http.Request) { r.Header.Del("Metadata-Flavor") },
+		"the method":  func(r *http.Request) { r.Method = http.MethodDelete },
+		"the sender":  func(r *http.Request) { r.Header.Set("Via", "1.1 proxy") },
+		"the host":    func(r *http.Request) { r.Host = "attacker.example" },
+		"the browser": func(r *http.Request) { r.Header.Set("Origin", "null") },
+		"the body":    func(r *http.Request) { r.ContentLength = 5 << 10 },
+		"the path":    func(r *http.Request) { r.URL.Path = "/computeMetadata/x" },
+	}
+	for path := range gcemetadata.New(o).Routes {
+		for what, spoil := range spoil {
+			r := request(http.MethodGet, path)
+			spoil(r)
+			w := serve(s, r)
+			flavor, server := w.Header()["Metadata-Flavor"], w.Header()["Server"]
+			if !slices.Equal(flavor, []string{"Google"}) || !slices.Equal(server, []string{"Metadata Server for VM"}) {
+				t.Errorf("GET %s, wrong is %s: %d with Metadata-Flavor %q and Server %q", path, what, w.Code, flavor, server)
+			}
+			if got := w.Header().Get("Cache-Control"); got != "no-store" {
+				t.Errorf("GET %s, wrong is %s: Cache-Control = %q, want no-store", path, what, got)
+			}
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	s := newServer(t, full(fresh))
+	for host, want := range map[string]int{
+		address:                              200,
+		"localhost:9911":                     200,
+		"metadata.google.internal":           200,
+		"metadata.google.internal.":          200,
+		"metadata.google.internal:9911":      200,
+		"metadata":                           200,
+		"169.254.169.254":                    200,
+		"metadata.google.internal.evil":      403,
+		"metadata.google.internal..":         403,
+		"metadata.google.internal.:80":       403,
+		"169.254.170.2":                      403,
+		"metadata.google.internal@evil":      403,
+		"metadata.default.svc.cluster.local": 403,
+	} {
+		r := request(http.MethodGet, "/computeMetadata/v1/project/project-id")
+		r.Host = host
+		if w := serve(s, r); w.Code != want {
+			t.Errorf("Host %s: %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
+func TestFlavor(t *testing.T) {
+	s := newServer(t, full(fresh))
+	tests := []struct {
+		name string
+		sent []string
+		want int
+	}{
+		{"right", []string{"Google"}, 200},
+		{"none", nil, 403},
+		{"empty", []string{""}, 403},
+		{"in lower case", []string{"google"}, 403},
+		{"with something else", []string{"Google, x"}, 403},
+		{"twice", []string{"Google", "Google"}, 400},
+		{"twice, once wrong", []string{"x", "Google"}, 400},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, target := range []string{accounts + "default/token", accounts + "default/token?x", "//computeMetadata/v1/instance/service-accounts/default/token",
+				"/%63omputeMetadata/v1/instance/service-accounts/default/token", accounts + "default"} {
+				r := request(http.MethodGet, target)
+				r.Header["Metadata-Flavor"] = test.sent
+				w := serve(s, r)
+				want := test.want
+				if want == 200 && strings.HasSuffix(target, "default") {
+					want = http.StatusMovedPermanently
+				}
+				if w.Code != want {
+					t.Errorf("GET %s = %d, want %d", target, w.Code, want)
+				}
+				if w.Code != 200 && strings.Contains(w.Body.String(), "ya29") {
+					t.Errorf("GET %s = %d with the token", target, w.Code)
+				}
+			}
+		})
+	}
+	// Who may not ask does not learn what exists.
+	r := request(http.MethodGet, "/computeMetadata/v1beta1/")
+	r.Header.Del("Metadata-Flavor")
+	if w := serve(s, r); w.Code != http.StatusForbidden {
+		t.Errorf("an unknown path without the flavor: %d, want 403", w.Code)
+	}
+	// The header Google accepted before this one.
+	r = request(http.MethodGet, accounts+"default/token")
+	r.Header = http.Header{"X-Google-Metadata-Request": {"True"}}
+	if w := serve(s, r); w.Code != http.StatusForbidden {
+		t.Errorf("X-Google-Metadata-Request: %d, want 403", w.Code)
+	}
+}
+
+// What clients ask for on their way to a token, in their order.
+func TestClients(t *testing.T) {
+	const (
+		v1     = "/computeMetadata/v1/"
+		gcloud = "32555940559.apps.googleusercontent.com"
+	)
+	tests := []struct {
+		name    string
+		targets []string
+	}{
+		{"gcloud", []string{
+			v1 + "project/numeric-project-id",
+			accounts + "default/email",
+			accounts,
+			v1 + "universe/universe-domain",
+			accounts + "default/identity?audience=" + gcloud + "&format=standard&licenses=FALSE",
+			accounts + email + "/?recursive=true",
+			accounts + email + "/token?scopes=" + platform + ",https://www.googleapis.com/auth/userinfo.email",
+		}},
+		{"Python", []string{
+			"/",
+			v1 + "project/project-id",
+			accounts + "default/?recursive=true",
+			accounts + email + "/token?scopes=https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fcloud-platform",
+			v1 + "universe/universe-domain",
+			accounts + "default/identity?audience=https%3A%2F%2Fservice.test&format=full&licenses=TRUE",
+		}},
+		{"Node", []string{
+			v1 + "instance/",
+			accounts + "default/email",
+			v1 + "project/project-id",
+			accounts + "default/token",
+			v1 + "instance/attributes/cluster-name",
+			accounts + "default/identity?format=full&audience=https://service.test/",
+		}},
+		{"Go", []string{
+			v1 + "universe/universe-domain",
+			v1 + "project/project-id",
+			accounts + "default/token?scopes=a%2Cb",
+			v1 + "instance/zone",
+			accounts + "default/scopes",
+			accounts + "default/identity?audience=https%3A%2F%2Fservice.test&format=full",
+		}},
+		{"gsutil", []string{"/", accounts + "?recursive=true", accounts + "default/?recursive=true", accounts + "default/scopes", accounts + "default/token"}},
+		{"Java", []string{"/", accounts + "default/email", accounts + "default/token?transport=mtls&binding-enforcement=on", accounts + "?recursive=true"}},
+	}
+	s := newServer(t, full(fresh))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, target := range test.targets {
+				if w := get(s, target); w.Code != http.StatusOK || w.Header().Get("Metadata-Flavor") != "Google" {
+					t.Errorf("GET %s = %d %q, want 200 with the flavor", target, w.Code, w.Body)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
+)
+
+// A directory is where the playground keeps its files: an absolute path.
+type directory string
+
+// makeDirectory makes the directory, or a temporary one if path is empty, with what outlets write into:
+// nobody else may, or they could put files of theirs in the place of wisp's.
+func makeDirectory(path string) (directory, error) {
+	if path == "" {
+		temporary, err := os.MkdirTemp("", "wisp-playground-")
+		if err != nil {
+			return "", err
+		}
+		path = temporary
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"", secretsDir, outDir} {
+		if err := os.MkdirAll(filepath.Join(path, name), 0o700); err != nil {
+			return "", err
+		}
+	}
+	return directory(path), nil
+}
+
+func (d directory) file(name string) string { return filepath.Join(string(d), name) }
+
+func (d directory) token(t cloudtest.ProjectedToken) string {
+	return filepath.Join(string(d), volumeDir, filepath.FromSlash(t.Path))
+}
+
+// write writes a file that only its owner may read. Whoever reads it meanwhile sees the old one.
+func (d directory) write(name string, text []byte) error {
+	path := d.file(name)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// secret reads a secret that wisp made.
+func (d directory) secret(name string) (string, error) {
+	text, err := os.ReadFile(d.file(name))
+	if err != nil {
+		return "", fmt.Errorf("the secret that wisp makes: %w", err)
+	}
+	return string(text), nil
+}
