@@ -101,8 +101,7 @@ func (r *Refresher) succeed(c Credential, start reading, facts AttemptData) erro
 		attempt:    start.elapsed,
 	}
 	if keep := r.options.Keep; keep > 0 {
-		s.minimum = max(s.minimum, life-keep)
-		s.dormant = r.watchers.Load() == 0
+		s.minimum, s.dormant = max(s.minimum, life-keep), true
 	}
 
 	if !r.obtained && shortLifetime(life, r.options.Floor) && r.options.Keep == 0 {

@@ -178,6 +178,24 @@ func TestKeptTokensAreNotRefreshedAhead(t *testing.T) {
 	})
 }
 
+func TestFailingKeptTargetGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{life: time.Hour, answer: failFrom(2, errDown)}
+		r := s.start(t, refresher.Options{Keep: time.Minute})
+		mustGet(t, r, time.Second)
+		time.Sleep(61 * time.Second)
+		if _, err := get(t, r, time.Second); code(err) != "Unreachable" {
+			t.Errorf("Get: %v, want Unreachable", err)
+		}
+		time.Sleep(10 * time.Minute)
+		before := s.calls()
+		time.Sleep(time.Hour)
+		if s.calls() != before {
+			t.Errorf("%d exchanges nobody waits for", s.calls()-before)
+		}
+	})
+}
+
 func TestThousandCallersOfAKeptToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{life: time.Hour, latency: always(500 * time.Millisecond)}

@@ -156,11 +156,36 @@ func TestWatchedTargetIsNotEvicted(t *testing.T) {
 				t.Errorf("target %d: %v", n, err)
 			}
 		}
+		time.Sleep(2 * time.Minute)
+		cancel()
+		synctest.Wait()
+		if _, err := read(t, i, scope(6), time.Second); err != nil {
+			t.Error(err)
+		}
 		before := c.calls()
 		if _, err := read(t, i, scope(1), time.Nanosecond); err != nil || c.calls() != before {
-			t.Errorf("the watched target: %v, %d exchanges", err, c.calls()-before)
+			t.Errorf("the target that was watched until now: %v, %d exchanges", err, c.calls()-before)
 		}
-		cancel()
+	})
+}
+
+func TestEvictedTargetEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{service: &service{life: time.Hour}}
+		i := run(t, refresher.IdentityOptions{Source: newFile(numbered(1)), Exchanger: c, Pool: &refresher.Pool{Size: 1}})
+		for n := range 2 {
+			if _, err := read(t, i, scope(n), time.Second); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		before := len(c.exchanges())
+		time.Sleep(time.Hour)
+		for _, e := range c.exchanges()[before:] {
+			if e.target == scope(0) {
+				t.Error("an exchange for the evicted target")
+			}
+		}
 	})
 }
 

@@ -61,6 +61,22 @@ func TestStatusBeforeRun(t *testing.T) {
 	})
 }
 
+func TestElapsedTimeMayBeginAnywhere(t *testing.T) {
+	for _, origin := range []time.Duration{-time.Hour, 0, 100 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			s := &service{life: time.Hour}
+			r := s.start(t, refresher.Options{Floor: floor, Clock: &refresher.Clock{
+				Elapsed: func() time.Duration { return time.Since(start) + origin },
+			}})
+			synctest.Wait()
+			if got := r.Status().State; got != refresher.Fresh {
+				t.Errorf("with elapsed time from %v: %v, want fresh", origin, got)
+			}
+		})
+	}
+}
+
 // The loop turns at least every quarter of a minute, so a minute without a turn means that it hangs.
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -203,6 +203,27 @@ func TestSuspendIsNoticedWithoutReaders(t *testing.T) {
 	})
 }
 
+// What one service tells of the local clock helps with the credentials of another that tells nothing.
+func TestServicesShareTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode()
+		n.step(-40 * time.Minute) // so an hour looks like 100 minutes
+		clock, start := n.clock(), time.Now()
+		silent := &service{life: time.Hour, undated: true}
+		r := silent.start(t, refresher.Options{Floor: floor, Clock: clock})
+		time.Sleep(5 * time.Minute)
+		(&service{life: time.Hour}).start(t, refresher.Options{Floor: floor, Clock: clock})
+		synctest.Wait()
+		if got := r.Status().Left; got != 55*time.Minute {
+			t.Errorf("left = %v, want 55m", got)
+		}
+		time.Sleep(24 * time.Minute)
+		if at := silent.since(start); len(at) != 2 || at[1] > 26*time.Minute {
+			t.Errorf("exchanges at %v, want the second within 26m", at)
+		}
+	})
+}
+
 // Without Date headers the local clock is all there is.
 func TestServiceWithoutDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -243,7 +243,7 @@ func TestDenialIsMended(t *testing.T) {
 
 func TestForcedRefreshEndsADenial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{life: time.Hour, answer: downFor(30*time.Minute, errDenied)}
+		s := &service{life: time.Hour, latency: always(time.Second), answer: downFor(30*time.Minute, errDenied)}
 		r := s.start(t, refresher.Options{Floor: floor})
 		time.Sleep(30 * time.Minute)
 		if !r.Refresh() {

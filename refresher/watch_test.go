@@ -101,10 +101,14 @@ func TestWatchingIsReading(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 				defer cancel()
+				start := time.Now()
 				var until time.Time
 				for c, err := range r.Watch(ctx) {
 					if err != nil {
 						t.Fatal(err)
+					}
+					if until.IsZero() && time.Since(start) > time.Second {
+						t.Fatalf("the first credential came after %v", time.Since(start))
 					}
 					if !until.IsZero() && time.Until(until) < floor {
 						t.Fatalf("the last credential had %v left when the next one came", time.Until(until))

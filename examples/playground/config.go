@@ -6,33 +6,34 @@ import (
 	"strings"
 	"text/template"
 	"time"
-
-	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
 
 // What is in the playground's directory, besides its gcloud, aws and azure, which keep the clients'
 // own settings out of the way.
 const (
-	configFile   = "config.yaml"
-	envFile      = "env.sh"
-	volumeDir    = "volume"
-	secretsDir   = "secrets"
-	awsSecret    = secretsDir + "/aws-container"
-	azureSecret  = secretsDir + "/app-service"
-	outDir       = "out"
-	awsFileOut   = outDir + "/aws-credentials"
-	googleOut    = outDir + "/google-token.json"
-	awsPath      = "/aws/reports"
-	appService   = "/msi/token"
-	awsRegion    = "eu-west-1"
-	sampleTarget = "https://reports.example"
+	configFile  = "config.yaml"
+	envFile     = "env.sh"
+	volumeDir   = "volume"
+	secretsDir  = "secrets"
+	awsSecret   = secretsDir + "/aws-container"
+	azureSecret = secretsDir + "/app-service"
+	outDir      = "out"
+	awsOut      = outDir + "/aws-credentials"
+	googleOut   = outDir + "/google-token.json"
+)
+
+// Where wisp's outlets are on their common address.
+const (
+	awsContainerPath = "/aws/reports"
+	appServicePath   = "/msi/token"
+	azureIMDSPath    = "/metadata/identity/oauth2/token"
 )
 
 // floor is wisp's floor for these short lives. The usual ones, 6 and 15 minutes, are longer than they are.
 const floor = 10 * time.Second
 
 // configTemplate is what a Pod's configuration looks like, but for what its comments say.
-var configTemplate = template.Must(template.New(configFile).Funcs(template.FuncMap{"yaml": quoteYAML}).Parse(`# The configuration of the playground's wisp. With real clouds there is no upstream, endpoint, tokenUrl,
+var configTemplate = template.Must(template.New(configFile).Option("missingkey=error").Funcs(template.FuncMap{"yaml": quoteYAML}).Parse(`# The configuration of the playground's wisp. With real clouds there is no upstream, endpoint, tokenUrl,
 # impersonationUrl and authorityHost, which lead to the fakes, and no floor, which suits their short-lived
 # credentials.
 upstream: {allowInsecureLoopback: true}
@@ -93,9 +94,9 @@ func config(dir directory, at *listeners) ([]byte, error) {
 		"Role": awsRole, "Region": awsRegion,
 		"Provider": "//iam.googleapis.com/" + googleProvider, "Account": googleAccount,
 		"Tenant": entraTenant, "Client": entraClient,
-		"AWSPath": awsPath, "AWSSecret": dir.file(awsSecret), "AWSFile": dir.file(awsFileOut),
+		"AWSPath": awsContainerPath, "AWSSecret": dir.file(awsSecret), "AWSFile": dir.file(awsOut),
 		"GoogleFile": dir.file(googleOut),
-		"AppService": appService, "AzureSecret": dir.file(azureSecret),
+		"AppService": appServicePath, "AzureSecret": dir.file(azureSecret),
 	})
 	return text.Bytes(), err
 }
@@ -108,5 +109,3 @@ func quoteYAML(text string) (string, error) {
 	err := encoder.Encode(text)
 	return strings.TrimSuffix(line.String(), "\n"), err
 }
-
-var _ = cloudtest.ProjectedToken{}

@@ -21,7 +21,7 @@ func environments(dir directory, at *listeners, appServiceSecret string) []envir
 		{
 			comment: "AWS: the container credentials endpoint. ~/.aws would come before it, so that is looked for here.",
 			set: []variable{
-				{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://" + outlets + awsPath},
+				{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://" + outlets + awsContainerPath},
 				{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", dir.file(awsSecret)},
 				{"AWS_REGION", awsRegion},
 				{"AWS_DEFAULT_REGION", awsRegion}, // boto3 and the AWS CLI 1 read only this one
@@ -61,12 +61,12 @@ func environments(dir directory, at *listeners, appServiceSecret string) []envir
 		{
 			comment: "Azure: App Service's endpoint, its older form, and the instance metadata service.",
 			set: []variable{
-				{"IDENTITY_ENDPOINT", "http://" + outlets + appService},
+				{"IDENTITY_ENDPOINT", "http://" + outlets + appServicePath},
 				{"IDENTITY_HEADER", appServiceSecret},
-				{"MSI_ENDPOINT", "http://" + outlets + appService},
+				{"MSI_ENDPOINT", "http://" + outlets + appServicePath},
 				{"MSI_SECRET", appServiceSecret},
 				{"AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://" + outlets},
-				{"MSAL_MANAGED_IDENTITY_ENDPOINT", "http://" + outlets + "/metadata/identity/oauth2/token"},
+				{"MSAL_MANAGED_IDENTITY_ENDPOINT", "http://" + outlets + azureIMDSPath},
 				{"AZURE_CLIENT_ID", entraClient},
 				{"AZURE_CONFIG_DIR", dir.file("azure")},
 			},

@@ -22,6 +22,7 @@ const (
 
 	awsAccount  = "111122223333"
 	awsRole     = "arn:aws:iam::" + awsAccount + ":role/reports"
+	awsRegion   = "eu-west-1"
 	awsAudience = "sts.amazonaws.com"
 
 	googleProject  = "wisp-playground"

@@ -116,7 +116,7 @@ type EntraToken struct {
 
 // Validate checks an access token as a resource does: signature, issuer and expiry.
 func (e *Entra) Validate(accessToken string) (EntraToken, error) {
-	signed, err := jose.ParseSigned(accessToken, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(accessToken, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return EntraToken{}, err
 	}

@@ -166,3 +166,14 @@ func TestADayOfExchanges(t *testing.T) {
 		}
 	})
 }
+
+func TestNetworkPrefersTheEndOfTheContextToAnAnswer(t *testing.T) {
+	for range 50 { // both are ready at once
+		ctx, cancel := context.WithCancel(t.Context())
+		n := cloudtest.NewNetwork()
+		n.Handle("example.test", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))
+		if _, err := get(ctx, n, "http://example.test"); !errors.Is(err, context.Canceled) {
+			t.Fatalf("Get = %v, want canceled", err)
+		}
+	}
+}

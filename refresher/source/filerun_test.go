@@ -306,7 +306,7 @@ func TestWithoutInotifyFilesPollAndItIsTriedAgain(t *testing.T) {
 				t.Errorf("watch mode %q, want poll", got)
 			}
 		}
-		time.Sleep(time.Hour + start.Sub(time.Now()))
+		time.Sleep(time.Until(start.Add(time.Hour)))
 		synctest.Wait()
 		if got, want := len(tries), 13; got != want {
 			t.Errorf("inotify tried %d times in an hour, want %d", got, want)
