@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -126,7 +127,7 @@ func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher
 		Target:    usual,
 		Floor:     c.floor(),
 		Pool:      pool,
-		Allow:     c.allow,
+		Allow:     func(asked refresher.Target) error { return c.allow(asked, usual) },
 		Clock:     a.clock,
 		Log:       a.log,
 		OnAttempt: func(target refresher.Target, err *refresher.Error) {
@@ -140,17 +141,25 @@ func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher
 	return i, nil
 }
 
-// allow says whether callers may ask for t. Lists that are not set allow everything.
-func (c *IdentityConfig) allow(t refresher.Target) error {
+// allow says whether callers may ask for t besides the usual target, whose scopes they may combine
+// with those that are listed. Lists that are not set allow everything.
+func (c *IdentityConfig) allow(t, usual refresher.Target) error {
 	if t.Audience != "" {
 		return listed(c.Audiences, t.Audience, "audience")
 	}
 	if len(c.Resources) > 0 {
-		return listed(c.Resources, strings.TrimSuffix(t.Scope, "/.default"), "resource")
+		// The slash at the end, which Entra copies into the token, says nothing about who may ask.
+		bare := func(r string) string { return strings.TrimRight(strings.TrimSuffix(r, "/.default"), "/") }
+		allowed := []string{bare(usual.Scope)}
+		for _, r := range c.Resources {
+			allowed = append(allowed, bare(r))
+		}
+		return listed(allowed, bare(t.Scope), "resource")
 	}
 	if len(c.Scopes) > 0 {
+		allowed := slices.Concat(c.Scopes, strings.Fields(usual.Scope))
 		for _, scope := range strings.Fields(t.Scope) {
-			if err := listed(c.Scopes, scope, "scope"); err != nil {
+			if err := listed(allowed, scope, "scope"); err != nil {
 				return err
 			}
 		}
@@ -209,10 +218,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		serve.Go(func() error { return s.server.Run(serving, s.listener) })
 	}
 	if health != nil {
-		serve.Go(func() error { return serveHealth(serving, health, a.health()) })
+		serve.Go(func() error { return a.serveHealth(serving, health) })
 	}
 	work.Go(func() error {
 		defer stopWorking()
+		<-serving.Done() // there may be no server to wait for: files need none
 		return serve.Wait()
 	})
 	work.Go(func() error {
@@ -241,7 +251,7 @@ func (a *Agent) RunIdentities(ctx context.Context, group *errgroup.Group) {
 // drain serves on for a while after the order to end: an application that ends at the same moment
 // may still need the clouds to finish its work.
 func (a *Agent) drain(ctx context.Context) {
-	least, most := a.config.Drain.Min, cmp.Or(a.config.Drain.Max, defaultDrain)
+	least, most := a.config.Drain.Min, a.config.Drain.most()
 	a.draining.Store(true)
 	a.log.Info("draining", "at_least", least, "at_most", most)
 	for _, i := range a.identities {
@@ -264,11 +274,8 @@ func (a *Agent) drain(ctx context.Context) {
 	}
 }
 
-const (
-	defaultDrain = 5 * time.Second
-	// quietPeriod without a request says that nobody needs us any more.
-	quietPeriod = time.Second
-)
+// quietPeriod without a request says that nobody needs us any more.
+const quietPeriod = time.Second
 
 func (a *Agent) answered(outlet string, status int) {
 	a.lastRequest.Store(time.Now().UnixNano())
@@ -289,8 +296,8 @@ func (a *Agent) announce() {
 	}
 }
 
-func serveHealth(ctx context.Context, l net.Listener, handler http.Handler) error {
-	server := healthServer(handler)
+func (a *Agent) serveHealth(ctx context.Context, l net.Listener) error {
+	server := a.healthServer()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	select {

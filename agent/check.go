@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
 )
@@ -17,7 +18,7 @@ var identityName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
 // show what their identities yield.
 func (c *Config) check(p *problems) {
 	if len(c.Identities) == 0 {
-		p.at("identities", "is missing: name at least one identity")
+		p.at("identities", "must name at least one identity")
 	}
 	transport, err := c.transport()
 	if err != nil {
@@ -35,8 +36,16 @@ func (c *Config) check(p *problems) {
 		}
 		byName[i.Name] = i
 	}
+	writtenBy := map[string]string{}
 	for n := range c.Outlets {
-		c.Outlets[n].check(p, fmt.Sprintf("outlets[%d]", n), byName)
+		path := fmt.Sprintf("outlets[%d]", n)
+		c.Outlets[n].check(p, path, byName)
+		if file, ok := c.Outlets[n].Outlet.Options.(*fileOutlet); ok && file.Path != "" {
+			if other, taken := writtenBy[file.Path]; taken {
+				p.at(path+".file.path", "%s writes this file, too", other)
+			}
+			writtenBy[file.Path] = path
+		}
 	}
 	c.checkListeners(p, byName)
 	c.checkSettings(p)
@@ -58,7 +67,7 @@ func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Tra
 		return
 	}
 	p.fields(path+".exchange."+c.Exchange.Kind, c.Exchange.Options.check(transport))
-	if from := c.Source.Options; from != nil && !c.Exchange.Options.takes(from.tokenType()) {
+	if from := c.Source.Options; from != nil && from.tokenType() != "" && !c.Exchange.Options.takes(from.tokenType()) {
 		p.at(path+".exchange."+c.Exchange.Kind, "does not take the tokens of this source, which are of type %s", from.tokenType())
 	}
 	yields := c.Exchange.Options.yields()
@@ -110,10 +119,20 @@ func (c *OutletConfig) check(p *problems, path string, byName map[string]*Identi
 	}
 }
 
+// fits reports whether the outlet can show all of its identities.
+func (c *OutletConfig) fits(byName map[string]*IdentityConfig) bool {
+	for _, name := range c.names() {
+		identity, known := byName[name]
+		if !known || identity.Exchange.Options == nil || c.Outlet.Options.accepts(identity.Exchange.Options.yields()) != "" {
+			return false
+		}
+	}
+	return len(c.names()) > 0
+}
+
 // checkListeners reports addresses that are not loopback, and outlets that claim one path on one
 // listener. It makes the protocols for that, without anything behind them.
 func (c *Config) checkListeners(p *problems, byName map[string]*IdentityConfig) {
-	broken := len(p.list) > 0
 	var servers []*server
 	for n := range c.Outlets {
 		o := &c.Outlets[n]
@@ -132,8 +151,8 @@ func (c *Config) checkListeners(p *problems, byName map[string]*IdentityConfig) 
 			p.at(path+".listen", "%s is where probes are answered; they need a listener of their own", address)
 			continue
 		}
-		if broken {
-			continue // the parts may not fit together
+		if !o.fits(byName) {
+			continue // there is no protocol of parts that do not go together
 		}
 		var identities []outletIdentity
 		for _, name := range o.names() {
@@ -144,7 +163,7 @@ func (c *Config) checkListeners(p *problems, byName map[string]*IdentityConfig) 
 			p.at(path, "%v", err)
 			continue
 		}
-		servers = addProtocol(p, path, servers, outlet.listen(), protocol, nil)
+		servers = addProtocol(p, path, servers, outlet.listen(), protocol, endpoints.ServerOptions{})
 	}
 }
 
@@ -162,8 +181,8 @@ func (c *Config) checkSettings(p *problems) {
 	oneOfThese("health.readiness", c.Health.Readiness, "strict", "lenient")
 	oneOfThese("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOfThese("log.format", c.Log.Format, "json", "text")
-	if c.Drain.Max > 0 && c.Drain.Min > c.Drain.Max {
-		p.at("drain.min", "is more than drain.max")
+	if most := c.Drain.most(); c.Drain.Min > most {
+		p.at("drain.min", "is more than drain.max, %v", most)
 	}
 }
 
@@ -175,10 +194,13 @@ func (p *problems) choice(path, kind string) {
 	}
 }
 
+// element is how options name the parts of their lists: "scopes.2".
+var element = regexp.MustCompile(`\.([0-9]+)$`)
+
 // fields places the problems of options below their path.
 func (p *problems) fields(path string, list []refresher.FieldError) {
 	for _, e := range list {
-		p.at(join(path, e.Field), "%s", e.Problem)
+		p.at(join(path, element.ReplaceAllString(e.Field, "[$1]")), "%s", e.Problem)
 	}
 }
 

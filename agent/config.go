@@ -82,6 +82,10 @@ type DrainConfig struct {
 	Max time.Duration `yaml:"max" doc:"at most this long, even if requests keep coming (default 5s)"`
 }
 
+const defaultDrain = 5 * time.Second
+
+func (c *DrainConfig) most() time.Duration { return cmp.Or(c.Max, defaultDrain) }
+
 // IsRequired reports whether probes wait for the identity.
 func (c *IdentityConfig) IsRequired() bool { return c.Required == nil || *c.Required }
 
@@ -122,7 +126,7 @@ func Load(path string) (*Config, error) {
 // the document in messages.
 func Parse(name string, text []byte) (*Config, error) {
 	c := &Config{name: name}
-	p := &problems{lines: map[string]int{}}
+	p := &problems{lines: map[string]int{}, unread: map[string]bool{}}
 	if root := parseYAML(text, p); root != nil {
 		p.decode(root, "", c)
 		c.lines = p.lines

@@ -26,7 +26,7 @@ func (p *problems) decode(n *yaml.Node, path string, into any) {
 func (p *problems) value(n *yaml.Node, path string, into reflect.Value) {
 	p.lines[path] = n.Line
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		p.at(path, "anchors and aliases are not supported; write the value out")
+		p.reject(path, "anchors and aliases are not supported; write the value out")
 		return
 	}
 	if into.Kind() == reflect.Pointer {
@@ -43,7 +43,7 @@ func (p *problems) value(n *yaml.Node, path string, into reflect.Value) {
 	case encoding.TextUnmarshaler:
 		if text, ok := p.scalar(n, path, "a string", "!!str"); ok {
 			if err := target.UnmarshalText([]byte(text)); err != nil {
-				p.at(path, "%v", err)
+				p.reject(path, "%v", err)
 			}
 		}
 		return
@@ -67,7 +67,7 @@ func (p *problems) value(n *yaml.Node, path string, into reflect.Value) {
 		if text, ok := p.scalar(n, path, "a whole number", "!!int"); ok {
 			number, err := strconv.ParseInt(text, 0, 32)
 			if err != nil {
-				p.at(path, "must be a whole number")
+				p.reject(path, "must be a whole number")
 			}
 			into.SetInt(number)
 		}
@@ -79,7 +79,7 @@ func (p *problems) value(n *yaml.Node, path string, into reflect.Value) {
 // scalar returns the text of a plain value with the given tag.
 func (p *problems) scalar(n *yaml.Node, path, want, tag string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tag {
-		p.at(path, "must be %s, not %s", want, describe(n))
+		p.reject(path, "must be %s, not %s", want, describe(n))
 		return "", false
 	}
 	return n.Value, true
@@ -112,7 +112,7 @@ func (p *problems) duration(n *yaml.Node, path string, into *time.Duration) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		p.at(path, `must be a duration such as "90s" or "1h", not %q`, text)
+		p.reject(path, `must be a duration such as "90s" or "1h", not %q`, text)
 		return
 	}
 	*into = d
@@ -122,7 +122,7 @@ func (p *problems) duration(n *yaml.Node, path string, into *time.Duration) {
 func (p *problems) mode(n *yaml.Node, path string, into *fs.FileMode) {
 	bits, err := strconv.ParseUint(strings.TrimPrefix(n.Value, "0o"), 8, 32)
 	if n.Kind != yaml.ScalarNode || err != nil || bits > 0o777 {
-		p.at(path, "must be file permissions such as 0640")
+		p.reject(path, "must be file permissions such as 0640")
 		return
 	}
 	*into = fs.FileMode(bits)
@@ -131,7 +131,7 @@ func (p *problems) mode(n *yaml.Node, path string, into *fs.FileMode) {
 // entries yields the keys and values of an object, each key once.
 func (p *problems) entries(n *yaml.Node, path string) [][2]*yaml.Node {
 	if n.Kind != yaml.MappingNode {
-		p.at(path, "must be an object, not %s", describe(n))
+		p.reject(path, "must be an object, not %s", describe(n))
 		return nil
 	}
 	seen := map[string]int{}
@@ -198,7 +198,7 @@ func (p *problems) object(n *yaml.Node, path string, into reflect.Value) {
 
 func (p *problems) sequence(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
-		p.at(path, "must be a list, not %s", describe(n))
+		p.reject(path, "must be a list, not %s", describe(n))
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
@@ -216,7 +216,12 @@ func (p *problems) mapping(n *yaml.Node, path string, into reflect.Value) {
 	}
 }
 
+// join appends a key to a path. One that would not read well there is quoted: each problem is one
+// line, whatever the document's keys are.
 func join(path, key string) string {
+	if quoted := strconv.Quote(key); key == "" || len(quoted) != len(key)+2 {
+		key = quoted
+	}
 	if path == "" {
 		return key
 	}
@@ -226,7 +231,7 @@ func join(path, key string) string {
 // didYouMean finds a known key that a mistyped one resembles, or lists them all.
 func didYouMean(key string, known []string) string {
 	for _, k := range known {
-		if strings.EqualFold(strings.NewReplacer("_", "", "-", "").Replace(key), k) || distance(key, k) <= 2 {
+		if strings.EqualFold(strings.NewReplacer("_", "", "-", "").Replace(key), k) || distance(key, k) <= min(2, len(key)/2) {
 			return fmt.Sprintf("; did you mean %s", k)
 		}
 	}

@@ -21,7 +21,7 @@ func ProcessEnvironment() Environment { return Environment{Get: os.Getenv, ReadF
 
 // A Finding is an identity that the environment describes.
 type Finding struct {
-	Cloud string // "AWS (IRSA)"
+	Cloud string // "AWS"
 	From  string // the variables it was found in
 	What  string // "role arn:…"
 }
@@ -84,7 +84,7 @@ func (d *detection) all(names []string, enough ...string) bool {
 		return true
 	}
 	if telling {
-		d.problems.add(0, "", "%s is set, but %s is not", strings.Join(set(d.env, enough), " and "), strings.Join(missing, " and "))
+		d.problems.add(0, "", "%s is set, but not %s", strings.Join(set(d.env, enough), " and "), strings.Join(missing, " and "))
 	}
 	return false
 }
@@ -120,6 +120,9 @@ func (d *detection) aws() {
 	}
 	if !strings.EqualFold(d.env.Get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
 		exchange.Endpoint = d.first("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
+	}
+	if exchange.Region == "" && exchange.Endpoint == "" {
+		d.problems.add(0, "", "%s are set, but not AWS_REGION, which says whose STS to ask", strings.Join(names, " and "))
 	}
 	if bundle := d.env.Get("AWS_CA_BUNDLE"); bundle != "" {
 		d.config.Upstream.CAFile = bundle
@@ -167,8 +170,10 @@ func (d *detection) google() {
 		return
 	}
 	options, file, list := googlests.FromExternalAccount(document)
+	for _, problem := range list {
+		d.problems.add(0, variable+" ("+path+")", "%v", problem)
+	}
 	if len(list) > 0 {
-		d.problems.fields(variable+" "+path, list)
 		return
 	}
 	exchange := &googleExchange{

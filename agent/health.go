@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,10 +97,11 @@ func (a *Agent) hung() []string {
 	return hung
 }
 
-// healthServer serves l with the patience of a probe.
-func healthServer(handler http.Handler) *http.Server {
+// healthServer has the patience of a probe.
+func (a *Agent) healthServer() *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler:           a.health(),
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 2 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      5 * time.Second,

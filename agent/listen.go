@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
 )
@@ -59,7 +60,7 @@ func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 				p.at(path, "%v", err)
 				continue
 			}
-			a.servers = addProtocol(p, path, a.servers, outlet.listen(), protocol, a.answered)
+			a.servers = addProtocol(p, path, a.servers, outlet.listen(), protocol, endpoints.ServerOptions{OnAnswer: a.answered, Log: a.log})
 		case writerOutlet:
 			w, err := outlet.writer(identities[0], a.log.With("outlet", c.Outlet.Kind, "identity", identities[0].name))
 			if err != nil {
@@ -72,7 +73,7 @@ func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 }
 
 // addProtocol puts a protocol on the server of its address, which may be a new one.
-func addProtocol(p *problems, path string, servers []*server, listen string, protocol *endpoints.Protocol, onAnswer func(string, int)) []*server {
+func addProtocol(p *problems, path string, servers []*server, listen string, protocol *endpoints.Protocol, o endpoints.ServerOptions) []*server {
 	address, err := loopback(listen)
 	if err != nil {
 		p.at(path+".listen", "%v", err)
@@ -88,13 +89,13 @@ func addProtocol(p *problems, path string, servers []*server, listen string, pro
 		at = &server{address: address}
 		servers = append(servers, at)
 	}
-	protocols := append(at.protocols[:len(at.protocols):len(at.protocols)], protocol)
-	shared, err := endpoints.NewServer(endpoints.ServerOptions{Protocols: protocols, OnAnswer: onAnswer})
+	o.Protocols = append(slices.Clone(at.protocols), protocol)
+	shared, err := endpoints.NewServer(o)
 	if err != nil {
 		p.at(path, "%v", err)
 		return servers
 	}
-	at.server, at.protocols = shared, protocols
+	at.server, at.protocols = shared, o.Protocols
 	return servers
 }
 

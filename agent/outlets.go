@@ -25,6 +25,9 @@ func at(listen, path string) string {
 	return "http://" + cmp.Or(listen, defaultListen) + path
 }
 
+// anyIdentity stands for an identity's name.
+const anyIdentity = "IDENTITY"
+
 // only refuses every shape but one.
 func only(want, got shape) string {
 	if got == want {
@@ -56,7 +59,9 @@ func plainPath(p string) bool {
 func (o *awsContainerOutlet) accepts(s shape) string { return only(accessKey, s) }
 func (o *awsContainerOutlet) listen() string         { return o.Listen }
 func (o *awsContainerOutlet) secret() secretPlace    { return secretPlace{o.SecretFile, o.SecretEnv} }
-func (o *awsContainerOutlet) String() string         { return at(o.Listen, cmp.Or(o.Path, "/aws/IDENTITY")) }
+func (o *awsContainerOutlet) String() string {
+	return at(o.Listen, cmp.Or(o.Path, "/aws/"+anyIdentity))
+}
 
 func (o *awsContainerOutlet) protocol(identities []outletIdentity, secret refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	if o.Path != "" && len(identities) > 1 {
@@ -231,7 +236,11 @@ func (o *fileOutlet) options() file.Options {
 }
 
 func (o *fileOutlet) check() []refresher.FieldError {
-	return append(o.options().Check(), format.Check(o.Format, format.Options{Profile: o.Profile})...)
+	list := append(o.options().Check(), format.Check(o.Format, format.Options{Profile: o.Profile})...)
+	if o.Audience != "" && len(o.Scopes) > 0 {
+		list = append(list, refresher.FieldError{Field: "audience", Problem: "is set besides scopes: an ID token has none"})
+	}
+	return list
 }
 
 func (o *fileOutlet) accepts(s shape) string {

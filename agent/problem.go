@@ -45,8 +45,9 @@ func (e *ConfigError) Error() string {
 
 // problems collects what is wrong, and knows where things stand in the document.
 type problems struct {
-	list  []Problem
-	lines map[string]int // path → line
+	list   []Problem
+	lines  map[string]int  // path → line
+	unread map[string]bool // paths of values that could not be read
 }
 
 func (p *problems) add(line int, path, format string, args ...any) {
@@ -55,8 +56,19 @@ func (p *problems) add(line int, path, format string, args ...any) {
 
 // at adds a problem with the thing at path. If the document does not have it, the line is that of
 // the nearest thing around it that it has.
+//
+// A value that could not be read is not missing, whatever its field looks like: there is no second
+// problem with it.
 func (p *problems) at(path, format string, args ...any) {
-	p.add(p.line(path), path, format, args...)
+	if !p.unread[path] {
+		p.add(p.line(path), path, format, args...)
+	}
+}
+
+// reject adds the problem with a value that cannot be read.
+func (p *problems) reject(path, format string, args ...any) {
+	p.at(path, format, args...)
+	p.unread[path] = true
 }
 
 func (p *problems) line(path string) int {

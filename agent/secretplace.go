@@ -25,6 +25,14 @@ const (
 // has read it long ago.
 type secretPlace struct{ file, env string }
 
+// String says where the secret is, for people.
+func (p secretPlace) String() string {
+	if p.env != "" {
+		return "$" + p.env
+	}
+	return p.file
+}
+
 func (p secretPlace) check() []refresher.FieldError {
 	switch {
 	case p.file != "" && p.env != "":

@@ -22,7 +22,14 @@ func (c *Config) Summary(w io.Writer) {
 	}
 	for n := range c.Outlets {
 		o := &c.Outlets[n]
-		fmt.Fprintf(w, "outlet %s: %s, %s\n", o.Outlet.Kind, strings.Join(o.names(), ", "), o.Outlet.Options)
+		names, where := o.names(), o.Outlet.Options.String()
+		if len(names) == 1 {
+			where = strings.Replace(where, anyIdentity, names[0], 1)
+		}
+		if http, ok := o.Outlet.Options.(httpOutlet); ok && http.secret() != (secretPlace{}) {
+			where += ", secret in " + http.secret().String()
+		}
+		fmt.Fprintf(w, "outlet %s: %s, %s\n", o.Outlet.Kind, strings.Join(names, ", "), where)
 	}
 	if address := c.Health.address(); address != "" {
 		fmt.Fprintf(w, "probes and metrics: http://%s\n", address)
@@ -41,6 +48,9 @@ func (c *Config) Warnings() []string {
 			if fixed, err := source.SubPath(file.Path); err == nil && fixed {
 				warn("%s is mounted with subPath, so it never changes; mount the volume's directory", file.Path)
 			}
+		}
+		if aws, ok := i.Exchange.Options.(*awsExchange); ok && aws.Legacy {
+			warn("in the older regions the global STS is asked, as legacy says: it is farther away and fails with us-east-1")
 		}
 		asked, floor := i.Exchange.Options.lifetime(), i.floor()
 		if asked > 0 && asked < 2*floor {

@@ -110,7 +110,11 @@ func (r *Refresher) succeed(c Credential, start reading, facts AttemptData) erro
 	r.obtained = true
 	r.retry.reset()
 	r.publish(s)
-	r.log.Info("credential refreshed", "expires", s.handOut(now).Expires, "refresh_in", (s.next - now.elapsed).Round(time.Second))
+	attrs := []slog.Attr{slog.Time("expires", s.handOut(now).Expires)}
+	if !s.dormant {
+		attrs = append(attrs, slog.Duration("refresh_in", (s.next-now.elapsed).Round(time.Second)))
+	}
+	r.log.LogAttrs(context.Background(), slog.LevelInfo, "credential refreshed", attrs...)
 	return nil
 }
 

@@ -49,6 +49,8 @@ type Identity struct {
 	log      *slog.Logger
 	standing *Refresher
 
+	running chan struct{} // closed when Run has begun
+
 	mu  sync.Mutex                                         // guards:
 	run func(run func(context.Context)) context.CancelFunc // starts a goroutine below Run; nil while Run does not run
 }
@@ -56,6 +58,7 @@ type Identity struct {
 // NewIdentity returns an Identity that does nothing until [Identity.Run].
 func NewIdentity(o IdentityOptions) *Identity {
 	i := &Identity{
+		running: make(chan struct{}),
 		options: o,
 		clock:   cmp.Or(o.Clock, &Clock{}),
 		log:     cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("identity", o.Name),
@@ -76,6 +79,7 @@ func (i *Identity) Run(ctx context.Context) error {
 		group.Go(func() error { run(ctx); return nil })
 		return cancel
 	})
+	close(i.running)
 	if runner, ok := i.options.Source.(Runner); ok {
 		group.Go(func() error { return runner.Run(ctx) })
 	}
@@ -114,7 +118,7 @@ func (i *Identity) follow(ctx context.Context, changed <-chan struct{}) error {
 // Credential returns a credential for t that is usable now, as [Refresher.Get] does. The zero Target
 // is the identity's default. It is what endpoints call.
 func (i *Identity) Credential(ctx context.Context, t Target) (Credential, error) {
-	r, err := i.of(t)
+	r, err := i.of(ctx, t)
 	if err != nil {
 		return Credential{}, err
 	}
@@ -123,15 +127,18 @@ func (i *Identity) Credential(ctx context.Context, t Target) (Credential, error)
 
 // Watch yields each new credential for t, and each failure, as [Refresher.Watch] does.
 func (i *Identity) Watch(ctx context.Context, t Target) iter.Seq2[Credential, error] {
-	r, err := i.of(t)
-	if err != nil {
-		return func(yield func(Credential, error) bool) { yield(Credential{}, err) }
+	return func(yield func(Credential, error) bool) {
+		r, err := i.of(ctx, t)
+		if err != nil {
+			yield(Credential{}, err)
+			return
+		}
+		r.Watch(ctx)(yield)
 	}
-	return r.Watch(ctx)
 }
 
-// of finds or makes the Refresher of a target.
-func (i *Identity) of(t Target) (*Refresher, error) {
+// of finds or makes the Refresher of a target. Other targets than the default one have to wait for Run.
+func (i *Identity) of(ctx context.Context, t Target) (*Refresher, error) {
 	if t == (Target{}) || t == i.options.Target {
 		return i.standing, nil
 	}
@@ -143,14 +150,23 @@ func (i *Identity) of(t Target) (*Refresher, error) {
 			return nil, &Error{Class: Denied, Code: CodeTargetNotAllowed, Err: err}
 		}
 	}
-	return i.options.Pool.get(i, t)
+	select {
+	case <-i.running:
+		return i.options.Pool.get(i, t)
+	case <-ctx.Done():
+		return nil, i.notRunning()
+	}
+}
+
+func (i *Identity) notRunning() error {
+	return &Error{Class: Transient, Code: CodeNotReady, Err: fmt.Errorf("identity %q is not running", i.options.Name)}
 }
 
 // refresher makes the Refresher of a target.
 func (i *Identity) refresher(t Target, onDemand bool) *Refresher {
 	log := i.log
 	if onDemand {
-		log = log.With("target", t)
+		log = log.With("target", t.String())
 	}
 	o := Options{Floor: i.options.Floor, OnDemand: onDemand, Clock: i.clock, Log: log}
 	if t.Audience != "" {

@@ -51,7 +51,7 @@ func (p *Pool) get(i *Identity, t Target) (*Refresher, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.run == nil {
-		return nil, &Error{Class: Transient, Code: CodeNotReady, Err: fmt.Errorf("identity %q is not running", i.options.Name)}
+		return nil, i.notRunning()
 	}
 	r := i.refresher(t, true)
 	r.touch()

@@ -190,7 +190,7 @@ func TestSuspendIsNoticedWithoutReaders(t *testing.T) {
 		n := newNode()
 		s := &service{life: time.Hour, clock: n.now}
 		r := s.start(t, refresher.Options{Floor: floor, Clock: n.clock()})
-		time.Sleep(5 * time.Minute)
+		time.Sleep(5*time.Minute + 7*time.Second) // in between two beats
 		n.suspend(3 * time.Hour)
 		if got := r.Status(); got.State != refresher.Expired || got.Usable {
 			t.Errorf("status = %+v, want expired", got)

@@ -223,6 +223,23 @@ func TestSettlingBecomesDenied(t *testing.T) {
 	})
 }
 
+// The ten minutes count from the first failure of the present streak, not from the start.
+func TestSettlingStartsAnewAfterASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{life: 15 * time.Minute, answer: failFrom(5, errSettling)}
+		r := s.start(t, refresher.Options{Floor: floor})
+		untilCalls(t, s, 5)
+		time.Sleep(9 * time.Minute)
+		if got := r.Status().Failure.Class; got != refresher.Settling {
+			t.Errorf("class after 9m = %v, want settling", got)
+		}
+		time.Sleep(3 * time.Minute)
+		if got := r.Status().Failure.Class; got != refresher.Denied {
+			t.Errorf("class after 12m = %v, want denied", got)
+		}
+	})
+}
+
 // Somebody mends the policy after half an hour.
 func TestDenialIsMended(t *testing.T) {
 	const mended = 30 * time.Minute
@@ -246,6 +263,9 @@ func TestForcedRefreshEndsADenial(t *testing.T) {
 		s := &service{life: time.Hour, latency: always(time.Second), answer: downFor(30*time.Minute, errDenied)}
 		r := s.start(t, refresher.Options{Floor: floor})
 		time.Sleep(30 * time.Minute)
+		for r.Status().Flying || r.Status().SinceAttempt < 10*time.Second {
+			time.Sleep(time.Second)
+		}
 		if !r.Refresh() {
 			t.Error("Refresh() = false, want true")
 		}

@@ -214,6 +214,7 @@ func TestPanicIsAFailure(t *testing.T) {
 			t.Errorf("failure = %#v, want a transient panic", got)
 		}
 		mustGet(t, r, time.Second)
+		synctest.Wait()
 		if text := log.String(); strings.Contains(text, "eyJ") || !strings.Contains(text, "story_start_test.go") {
 			t.Errorf("the log lacks the stack, or quotes the panic's value:\n%s", text)
 		}

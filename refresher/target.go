@@ -13,6 +13,17 @@ type Target struct {
 	Audience string // non-empty asks for an ID token for this audience
 }
 
+// String names the target in logs: its scopes, or "audience " and its audience.
+func (t Target) String() string {
+	switch {
+	case t.Audience != "":
+		return "audience " + t.Audience
+	case t.Scope != "":
+		return t.Scope
+	}
+	return "default"
+}
+
 // Scopes joins scopes into the canonical form of [Target.Scope]: sorted, without duplicates or
 // empty entries, separated by one space.
 func Scopes(scopes ...string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -40,6 +41,12 @@ why.`,
 	flags.StringVar(&request.audience, "audience", "", "get an ID token for this audience (Google)")
 	flags.DurationVar(&request.timeout, "timeout", 20*time.Second, "give up after this long")
 	command.MarkFlagsMutuallyExclusive("scope", "resource", "audience")
+	command.PreRunE = func(command *cobra.Command, _ []string) error {
+		if err := command.ValidateFlagGroups(); err != nil { // cobra's own check gives a plain error
+			return &usageError{fmt.Errorf("wisp get: %w", err)}
+		}
+		return nil
+	}
 	return command
 }
 
@@ -82,7 +89,7 @@ func get(ctx context.Context, config string, r getRequest) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity %q: %w", r.identity, err)
 	}
-	return append(text, '\n'), nil
+	return append(bytes.TrimSuffix(text, []byte("\n")), '\n'), nil
 }
 
 // explain adds what the reader can do about it.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,11 @@ const (
 
 func main() {
 	harden()
+	if os.Getenv("GOGC") == "" {
+		// A sidecar's memory is paid for in every Pod. The live heap is small, so collecting it more
+		// often than Go would costs next to nothing and keeps a quarter of the memory away.
+		debug.SetGCPercent(25)
+	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -23,11 +23,19 @@ SIGTERM or SIGINT: go on serving for a moment, then end with exit code 0; a seco
 SIGUSR1: get new credentials now.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			// Before anything else: as the first process of a container wisp would not even notice.
+			signals := make(chan os.Signal, 4)
+			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+			defer signal.Stop(signals)
 			c, findings, err := load(*config)
 			if err != nil {
 				return err
 			}
 			log := newLogger(c.Log, command.ErrOrStderr())
+			// For libraries that write to the standard log: the one for metrics does where /proc/self/io
+			// cannot be read, which is so after harden.
+			slog.SetLogLoggerLevel(slog.LevelDebug)
+			slog.SetDefault(log)
 			for _, f := range findings {
 				log.Info("found in the environment", "cloud", f.Cloud, "variables", f.From, "is", f.What)
 			}
@@ -40,17 +48,14 @@ SIGUSR1: get new credentials now.`,
 			}
 			ctx, stop := context.WithCancel(command.Context())
 			defer stop()
-			go obey(ctx, a, stop)
+			go obey(ctx, signals, a, stop)
 			return a.Run(ctx)
 		},
 	}
 }
 
 // obey turns signals into calls, until ctx ends.
-func obey(ctx context.Context, a *agent.Agent, stop func()) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
-	defer signal.Stop(signals)
+func obey(ctx context.Context, signals <-chan os.Signal, a *agent.Agent, stop func()) {
 	ending := false
 	for {
 		select {
@@ -73,9 +78,17 @@ func obey(ctx context.Context, a *agent.Agent, stop func()) {
 func newLogger(c agent.LogConfig, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration; empty is info
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: durationsAsText}
 	if c.Format == "text" {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// durationsAsText writes "23m24s" where JSON would have nanoseconds.
+func durationsAsText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }

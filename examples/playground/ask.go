@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -50,14 +52,11 @@ func (o outlet) ask(ctx context.Context) answer {
 	return a
 }
 
-// askPatiently is ask by a client that knows of wisp's start: it comes back while it is told "not yet",
-// or while a file is missing, until the deadline.
+// askPatiently is ask by a client that may be there before wisp: it comes back, until the deadline.
 func (o outlet) askPatiently(ctx context.Context, deadline time.Time) answer {
 	for {
 		a := o.ask(ctx)
-		refused, _ := errors.AsType[*refusal](a.err)
-		early := errors.Is(a.err, os.ErrNotExist) || refused != nil && refused.status == http.StatusServiceUnavailable
-		if !early || ctx.Err() != nil || time.Now().After(deadline) {
+		if !early(a.err) || ctx.Err() != nil || time.Now().After(deadline) {
 			return a
 		}
 		select {
@@ -65,6 +64,14 @@ func (o outlet) askPatiently(ctx context.Context, deadline time.Time) answer {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// early says whether an error only means that wisp is not ready yet: nobody listens, the answer is "not
+// yet", or there is no file.
+func early(err error) bool {
+	refused, _ := errors.AsType[*refusal](err)
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) ||
+		refused != nil && refused.status == http.StatusServiceUnavailable
 }
 
 const (

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -27,6 +29,12 @@ func makeDirectory(path string) (directory, error) {
 	}
 	for _, name := range []string{"", secretsDir, outDir} {
 		if err := os.MkdirAll(filepath.Join(path, name), 0o700); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range []string{awsOut, googleOut} {
+		// A run before may have left them, with credentials that the clouds of this one do not know.
+		if err := os.Remove(filepath.Join(path, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 	}

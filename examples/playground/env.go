@@ -107,3 +107,14 @@ func script(list []environment) []byte {
 func quoteShell(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
+
+// values are the variables by name.
+func values(list []environment) map[string]string {
+	all := map[string]string{}
+	for _, e := range list {
+		for _, v := range e.set {
+			all[v.name] = v.value
+		}
+	}
+	return all
+}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/wisp-sidecar/wisp/refresher"
 )
 
 // A logScreen shows wisp's own log on a screen: what slog.TextHandler would write, for eyes. It is safe
@@ -38,6 +40,10 @@ func (h logScreen) Handle(_ context.Context, r slog.Record) error {
 		case a.Key == "path" || a.Key == "source": // long, and told by the identity
 		case value.Kind() == slog.KindTime:
 			pairs = append(pairs, a.Key+" "+value.Time().Local().Format(time.TimeOnly))
+		case a.Key == "target":
+			if target, ok := value.Any().(refresher.Target); ok {
+				pairs = append(pairs, "for "+cmp.Or(target.Audience, target.Scope))
+			}
 		default:
 			pairs = append(pairs, a.Key+" "+value.String())
 		}
@@ -47,12 +53,13 @@ func (h logScreen) Handle(_ context.Context, r slog.Record) error {
 		show(a)
 	}
 	r.Attrs(show)
-	level := ""
+	text := r.Message
 	if r.Level > slog.LevelInfo {
-		level = r.Level.String() + " "
+		text = r.Level.String() + " " + text
 	}
-	h.screen.event("wisp", "%-7s %s%s  %s", identity, level, r.Message, strings.Join(pairs, ", "))
+	if len(pairs) > 0 {
+		text += ": " + strings.Join(pairs, ", ")
+	}
+	h.screen.event("wisp", "%-7s %s", identity, text)
 	return nil
 }
-
-var _ = filepath.Join

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/url"
+	"path/filepath"
 	"strings"
 
 	"github.com/wisp-sidecar/wisp/refresher"
@@ -123,4 +124,15 @@ func (w *world) entraPrincipal(f fields) (string, error) {
 func idTokenAudience(f fields) (string, error) {
 	claims, err := refresher.ParseClaims(refresher.Secret(f["token"]))
 	return "subject " + claims.Subject + " at " + strings.Join(claims.Audience, ", "), err
+}
+
+// name tells an outlet from the others of its kind.
+func (o outlet) name() string {
+	switch {
+	case o.file != "":
+		return filepath.Base(o.file)
+	case strings.Contains(o.url, "/identity?"):
+		return o.kind + " (ID token)"
+	}
+	return o.kind
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -61,10 +60,10 @@ type world struct {
 }
 
 // newWorld makes a world whose clouds trust its issuer. The token volume is below dir.
-func newWorld(dir string, lifetime time.Duration, at *listeners) (*world, error) {
+func newWorld(dir directory, lifetime time.Duration, at *listeners) (*world, error) {
 	issuer := cloudtest.NewIssuer(cloudtest.IssuerOptions{URL: at.url(atIssuer)})
 	kubelet, err := cloudtest.NewKubelet(cloudtest.KubeletOptions{
-		Dir: filepath.Join(dir, volumeDir), Tokens: tokens, Mode: 0o600, DirMode: 0o755, RootMode: 0o755,
+		Dir: dir.file(volumeDir), Tokens: tokens, Mode: 0o600, DirMode: 0o755, RootMode: 0o755,
 		Mint: func(t cloudtest.ProjectedToken) string {
 			return issuer.Mint(cloudtest.TokenOptions{
 				Namespace: namespace, ServiceAccount: serviceAccount, Pod: pod,

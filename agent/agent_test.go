@@ -1,0 +1,491 @@
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wisp-sidecar/wisp/agent"
+	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
+)
+
+// everyOutlet shows the three clouds in all ways.
+const everyOutlet = `
+outlets:
+- identity: aws
+  awsContainer: {listen: "${OUTLETS}", path: /aws/reports, secretFile: "${DIR}/secrets/aws"}
+- identity: google
+  gceMetadata: {listen: "${OUTLETS}", zone: europe-west1-b}
+- identity: azure
+  azureIMDS: {listen: "${OUTLETS}"}
+- identity: azure
+  appService: {listen: "${OUTLETS}", secretFile: "${DIR}/secrets/azure"}
+- identity: aws
+  file: {path: "${DIR}/out/aws", format: awsSharedCredentials, cleanup: onExit}
+- identity: google
+  file: {path: "${DIR}/out/google", format: token, mode: 0640, cleanup: never}
+- identity: azure
+  file: {path: "${DIR}/out/azure", format: json, resource: "https://vault.azure.net", cleanup: never}
+drain: {min: 300ms, max: 10s}
+`
+
+// The whole of it: three clouds, every outlet, the probes, the metrics and a gentle end.
+func TestAgent(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent(w.document(awsIdentity+googleIdentity+entraIdentity, everyOutlet), agent.Options{})
+	_, ended := w.run(a)
+	w.started()
+
+	w.awsContainer()
+	w.gceMetadata()
+	w.azureIMDS()
+	w.appService()
+	w.files()
+	if got := w.get(w.urls["OUTLETS"], "/nothing"); got.status != http.StatusNotFound {
+		t.Errorf("an unknown path: %d %s", got.status, got.body)
+	}
+	for _, path := range []string{"/startupz", "/readyz", "/livez"} {
+		if got := w.get(w.urls["PROBES"], path); got.status != http.StatusOK || got.body != "ok\n" {
+			t.Errorf("%s = %d %q", path, got.status, got.body)
+		}
+	}
+	w.metrics()
+
+	a.Quit()
+	a.Quit() // has no effect
+	eventually(t, "readiness ends", func() bool {
+		got := w.get(w.urls["PROBES"], "/readyz?verbose")
+		return got.status == http.StatusServiceUnavailable && got.body == "wisp is shutting down\n"
+	})
+	if got := w.get(w.urls["PROBES"], "/livez"); got.status != http.StatusOK {
+		t.Errorf("/livez while draining = %d %q", got.status, got.body)
+	}
+	w.azureIMDS() // whoever ends at the same time may need this
+	if err := wait(t, "Run returns", ended); err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+	for _, address := range []string{w.urls["OUTLETS"], w.urls["PROBES"]} {
+		if _, err := net.Dial("tcp", address); err == nil {
+			t.Errorf("%s still listens", address)
+		}
+	}
+	for name, kept := range map[string]bool{"aws": false, "google": true, "azure": true} {
+		if _, err := os.Stat(filepath.Join(w.dir, "out", name)); (err == nil) != kept {
+			t.Errorf("the file of %s: %v, kept should be %v", name, err, kept)
+		}
+	}
+}
+
+// secretFile is what an outlet has made.
+func (w *world) secretFile(name string) string {
+	w.Helper()
+	text, err := os.ReadFile(filepath.Join(w.dir, "secrets", name))
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.secret(string(text))
+	return string(text)
+}
+
+func (w *world) awsContainer() {
+	w.Helper()
+	secret := w.secretFile("aws")
+	got := w.get(w.urls["OUTLETS"], "/aws/reports", "Authorization: "+secret)
+	var key struct{ AccessKeyID, SecretAccessKey, Token, RoleArn string }
+	if err := json.Unmarshal([]byte(got.body), &key); err != nil || got.status != http.StatusOK {
+		w.Fatalf("awsContainer: %d %s: %v", got.status, got.body, err)
+	}
+	w.secret(key.SecretAccessKey, key.Token)
+	const session = "arn:aws:sts::123456789012:assumed-role/reports/shop-reports-reports-0"
+	if arn, valid := w.aws.Principal(key.AccessKeyID, key.SecretAccessKey, key.Token); !valid || arn != session || key.RoleArn != awsRole {
+		w.Errorf("the key is that of %s, %v, role %s", arn, valid, key.RoleArn)
+	}
+	if got := w.get(w.urls["OUTLETS"], "/aws/reports"); got.status != http.StatusUnauthorized {
+		w.Errorf("awsContainer without the secret: %d %s", got.status, got.body)
+	}
+	if got := w.get(w.urls["OUTLETS"], "/aws/reports", "Authorization: "+secret[1:]); got.status != http.StatusForbidden {
+		w.Errorf("awsContainer with a wrong secret: %d %s", got.status, got.body)
+	}
+}
+
+func (w *world) gceMetadata() {
+	w.Helper()
+	const flavor = "Metadata-Flavor: Google"
+	ask := func(path string) string {
+		w.Helper()
+		got := w.get(w.urls["OUTLETS"], "/computeMetadata/v1/"+path, flavor)
+		if got.status != http.StatusOK {
+			w.Errorf("gceMetadata %s: %d %s", path, got.status, got.body)
+		}
+		return got.body
+	}
+	token := func(query string) string {
+		w.Helper()
+		var token struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(ask("instance/service-accounts/default/token"+query)), &token); err != nil {
+			w.Error(err)
+		}
+		w.secret(token.AccessToken)
+		if principal, valid := w.google.Principal(token.AccessToken); !valid || principal != "serviceAccount:"+googleAccount {
+			w.Errorf("gceMetadata %s: the token is that of %q, %v", query, principal, valid)
+		}
+		return token.AccessToken
+	}
+	const readOnly = "https://www.googleapis.com/auth/devstorage.read_only"
+	token("")
+	if scopes := w.google.Scopes(token("?scopes=" + readOnly)); len(scopes) != 1 || scopes[0] != readOnly {
+		w.Errorf("the token has the scopes %v", scopes)
+	}
+	idToken := ask("instance/service-accounts/default/identity?audience=https://reports.example")
+	w.secret(idToken)
+	if strings.Count(idToken, ".") != 2 {
+		w.Errorf("the ID token has %d dots", strings.Count(idToken, "."))
+	}
+	for path, want := range map[string]string{
+		"instance/service-accounts/default/email": googleAccount,
+		"project/project-id":                      "shop-prod",
+		"project/numeric-project-id":              "123456789",
+		"instance/zone":                           "projects/123456789/zones/europe-west1-b",
+	} {
+		if got := ask(path); got != want {
+			w.Errorf("gceMetadata %s = %q, want %q", path, got, want)
+		}
+	}
+	if got := w.get(w.urls["OUTLETS"], "/computeMetadata/v1/instance/service-accounts/default/token"); got.status != http.StatusForbidden {
+		w.Errorf("gceMetadata without its header: %d %s", got.status, got.body)
+	}
+}
+
+// entraToken checks the body of an Azure outlet.
+func (w *world) entraToken(got answer, resource string) {
+	w.Helper()
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &token); err != nil || got.status != http.StatusOK {
+		w.Fatalf("Azure token: %d %s: %v", got.status, got.body, err)
+	}
+	w.secret(token.AccessToken)
+	if valid, err := w.entra.Validate(token.AccessToken); err != nil || valid.Audience != resource || valid.ClientID != entraClient {
+		w.Errorf("the token is %+v, %v, want one for %s", valid, err, resource)
+	}
+}
+
+func (w *world) azureIMDS() {
+	w.Helper()
+	const path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://management.azure.com/"
+	w.entraToken(w.get(w.urls["OUTLETS"], path, "Metadata: true"), "https://management.azure.com/")
+	if got := w.get(w.urls["OUTLETS"], path); got.status != http.StatusBadRequest {
+		w.Errorf("azureIMDS without its header: %d %s", got.status, got.body)
+	}
+}
+
+func (w *world) appService() {
+	w.Helper()
+	const path = "/msi/token?api-version=2019-08-01&resource=https://vault.azure.net"
+	w.entraToken(w.get(w.urls["OUTLETS"], path, "X-Identity-Header: "+w.secretFile("azure")), "https://vault.azure.net")
+	if got := w.get(w.urls["OUTLETS"], path); got.status != http.StatusUnauthorized {
+		w.Errorf("appService without its secret: %d %s", got.status, got.body)
+	}
+}
+
+func (w *world) files() {
+	w.Helper()
+	for name, want := range map[string]struct {
+		mode    os.FileMode
+		content string
+	}{
+		"aws":    {0o600, `^# expires .*\n\[default\]\naws_access_key_id = ASIA\w+\n`},
+		"google": {0o640, `^ya29\.[\w.-]+$`},
+		"azure":  {0o600, `^\{"type":"bearer","token":"eyJ`},
+	} {
+		path := filepath.Join(w.dir, "out", name)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			w.Error(err) // the startup probe waits for files, too
+			continue
+		}
+		if !regexp.MustCompile(want.content).Match(text) {
+			w.Errorf("the file of %s has %d bytes that do not match %s", name, len(text), want.content)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want.mode {
+			w.Errorf("the file of %s has the mode %v, %v, want %v", name, info.Mode(), err, want.mode)
+		}
+	}
+}
+
+var notZero = regexp.MustCompile(` [1-9][0-9.e+]*\n$`)
+
+// metrics are compared by name and labels; what they count differs from run to run.
+func (w *world) metrics() {
+	w.Helper()
+	var got answer
+	eventually(w.T, "the last answer is counted", func() bool {
+		got = w.get(w.urls["PROBES"], "/metrics")
+		return strings.Contains(got.body, `wisp_reads_total{outlet="none",status="404"} 1`)
+	})
+	if kind := got.header.Get("Content-Type"); kind != "text/plain; version=0.0.4; charset=utf-8" {
+		w.Errorf("the metrics are %s", kind)
+	}
+	var ours, others strings.Builder
+	for line := range strings.Lines(got.body) {
+		if strings.HasPrefix(line, "wisp_") {
+			ours.WriteString(notZero.ReplaceAllString(line, " N\n"))
+		} else {
+			others.WriteString(line)
+		}
+	}
+	golden(w.T, filepath.Join("testdata", "metrics.golden"), ours.String())
+	for _, name := range []string{"go_goroutines ", "process_resident_memory_bytes "} {
+		if !strings.Contains(others.String(), name) {
+			w.Errorf("the metrics lack %s", name)
+		}
+	}
+	for _, name := range []string{awsRole, googleAccount, entraClient, "https://"} {
+		if strings.Contains(got.body, name) {
+			w.Errorf("the metrics tell %s", name)
+		}
+	}
+}
+
+// Clouds that repeat what they were sent, in their errors, do not get it into the log.
+func TestEchoedTokensAreNotTold(t *testing.T) {
+	w := newWorld(t)
+	token := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(w.dir, "tokens", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	const key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEYabcd"
+	w.secret(key)
+	w.aws.Inject(cloudtest.Fault{Times: 2, Status: http.StatusInternalServerError, Body: fmt.Sprintf(
+		"<ErrorResponse><Error><Code>InternalFailure</Code><Message>\x1b[31m%s\nsecret %s</Message></Error></ErrorResponse>", token("aws"), key)})
+	w.google.Inject(cloudtest.Fault{Operation: "token", Times: 1, Status: http.StatusServiceUnavailable,
+		Body: fmt.Sprintf(`{"error":"temporarily_unavailable","error_description":"%s %s"}`, token("google"), key)})
+	w.google.Inject(cloudtest.Fault{Operation: "generateAccessToken", Times: 1, Status: http.StatusInternalServerError,
+		Body: fmt.Sprintf(`{"error":{"code":500,"status":"INTERNAL","message":"Bearer ya29.d.%s"}}`, strings.Repeat("x", 240))})
+	w.entra.Inject(cloudtest.Fault{Times: 2, Status: http.StatusServiceUnavailable,
+		Body: fmt.Sprintf(`{"error":"temporarily_unavailable","error_description":"AADSTS90033: %s %s\r\nTrace ID: 1","error_codes":[90033]}`, token("azure"), key)})
+	a := w.agent(w.document(awsIdentity+googleIdentity+entraIdentity, everyOutlet), agent.Options{})
+	w.run(a)
+	w.started()
+	w.awsContainer()
+	w.gceMetadata()
+	w.azureIMDS()
+	w.appService()
+	if got := strings.Count(w.log.String(), `"msg":"exchange failed"`); got < 4 {
+		t.Errorf("%d failures are in the log, want 4 or more", got)
+	}
+	// One line per entry, whatever a cloud sends.
+	for line := range strings.Lines(w.log.String()) {
+		if strings.Contains(line, `"level"`) && !json.Valid([]byte(line)) {
+			t.Errorf("not a line of JSON: %q", line)
+		}
+	}
+}
+
+func TestSecondStopEndsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent(w.document(awsIdentity, `
+outlets: [{identity: aws, awsContainer: {listen: "${OUTLETS}"}}]
+drain: {min: 1h, max: 2h}
+`), agent.Options{})
+	stop, ended := w.run(a)
+	w.started()
+	a.Quit()
+	eventually(t, "draining begins", func() bool {
+		return w.get(w.urls["PROBES"], "/readyz").status == http.StatusServiceUnavailable
+	})
+	stop()
+	if err := wait(t, "Run returns", ended); err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+}
+
+// The order to end arrives while a cloud takes its time.
+func TestQuitDuringAnExchange(t *testing.T) {
+	w := newWorld(t)
+	w.aws.Delay(time.Hour)
+	old := filepath.Join(w.dir, "out", "aws")
+	if err := os.WriteFile(old, []byte("of a former run"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := w.agent(w.document(awsIdentity, `
+outlets:
+- identity: aws
+  awsContainer: {listen: "${OUTLETS}"}
+- identity: aws
+  file: {path: "${DIR}/out/aws", format: json, cleanup: onExit}
+`), agent.Options{})
+	_, ended := w.run(a)
+	eventually(t, "the exchange begins", func() bool { return w.aws.Calls("AssumeRoleWithWebIdentity") == 1 })
+	parked := make(chan answer, 1)
+	go func() {
+		got, err := w.try(w.urls["OUTLETS"], "/aws/aws")
+		if err != nil {
+			t.Errorf("the parked request: %v", err)
+		}
+		parked <- got
+	}()
+	if got := wait(t, "the parked request", parked); got.status != http.StatusServiceUnavailable {
+		t.Errorf("the parked request: %d %s", got.status, got.body)
+	}
+	a.Quit()
+	if err := wait(t, "Run returns", ended); err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+	if text, err := os.ReadFile(old); err != nil || string(text) != "of a former run" {
+		t.Errorf("the file of a former run is now %q, %v", text, err)
+	}
+}
+
+// Without any listener there is still something to do.
+func TestFilesAlone(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent(w.document(awsIdentity, `
+outlets: [{identity: aws, file: {path: "${DIR}/out/aws", format: json, cleanup: never}}]
+upstream: {allowInsecureLoopback: true}
+health: {listen: off}
+`), agent.Options{})
+	_, ended := w.run(a)
+	path := filepath.Join(w.dir, "out", "aws")
+	eventually(t, "the file", func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+	select {
+	case err := <-ended:
+		t.Fatalf("Run = %v before it was told to end", err)
+	default:
+	}
+	a.Quit()
+	if err := wait(t, "Run returns", ended); err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+}
+
+// A port that somebody else has is the one thing that ends wisp, and then it keeps no other.
+func TestBindError(t *testing.T) {
+	for _, taken := range []string{"OUTLETS", "PROBES"} {
+		t.Run(taken, func(t *testing.T) {
+			w := newWorld(t)
+			squatter, err := net.Listen("tcp", w.urls[taken])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer squatter.Close()
+			a := w.agent(w.document(awsIdentity, `
+outlets: [{identity: aws, awsContainer: {listen: "${OUTLETS}"}}]
+`), agent.Options{})
+			err = a.Run(t.Context())
+			bind, ok := errors.AsType[*agent.BindError](err)
+			if want := "listen on " + w.urls[taken] + ": bind: address already in use"; !ok || bind.Address != w.urls[taken] || err.Error() != want {
+				t.Errorf("Run = %v, want %s", err, want)
+			}
+			for _, name := range []string{"OUTLETS", "PROBES"} {
+				if name == taken {
+					continue
+				}
+				l, err := net.Listen("tcp", w.urls[name])
+				if err != nil {
+					t.Errorf("the other listener is still open: %v", err)
+					continue
+				}
+				l.Close()
+			}
+			if calls := w.aws.Calls(""); calls != 0 {
+				t.Errorf("the cloud was asked %d times", calls)
+			}
+		})
+	}
+}
+
+// What New cannot have, it says with line and path.
+func TestNewReportsWhatIsMissing(t *testing.T) {
+	w := newWorld(t)
+	t.Setenv("WISP_TEST_SECRET", "hunter2")
+	open := filepath.Join(w.dir, "open")
+	if err := os.Mkdir(open, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o777); err != nil { // past the umask
+		t.Fatal(err)
+	}
+	c, err := agent.Parse("config.yaml", w.document(awsIdentity, `
+outlets:
+- identity: aws
+  awsContainer: {listen: "${OUTLETS}", path: /a, secretEnv: WISP_TEST_SECRET}
+- identity: aws
+  awsContainer: {listen: "${OUTLETS}", path: /b, secretEnv: WISP_TEST_UNSET}
+- identity: aws
+  file: {path: "${DIR}/open/aws", format: json}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = agent.New(c, agent.Options{})
+	want := []string{
+		"config.yaml: line 8: outlets[0].awsContainer: environment variable WISP_TEST_SECRET must hold at least 16",
+		"config.yaml: line 10: outlets[1].awsContainer: environment variable WISP_TEST_UNSET is empty",
+		"config.yaml: line 12: outlets[2].file: " + open + "/aws: others can replace files in the directory",
+	}
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Fatalf("New = %v, want an error without the secret", err)
+	}
+	configError(t, err)
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("New = %v, want %d problems", err, len(want))
+	}
+	for n, line := range lines {
+		if !strings.HasPrefix(line, want[n]) {
+			t.Errorf("problem %d is %q, want %q", n, line, want[n])
+		}
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	w := newWorld(t)
+	offset := newOffset()
+	a := w.agent(w.document(awsIdentity, ""), agent.Options{Clock: offset.clock()})
+	w.run(a)
+	w.started()
+	a.Refresh() // the first exchange was a moment ago
+	if calls := w.aws.Calls(""); calls != 1 {
+		t.Errorf("%d exchanges, want 1: a refresh is possible every ten seconds", calls)
+	}
+	offset.forward(11 * time.Second)
+	a.Refresh()
+	eventually(t, "another exchange", func() bool { return w.aws.Calls("") == 2 })
+}
+
+func TestIdentity(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent(w.document(awsIdentity, ""), agent.Options{})
+	if _, ok := a.Identity("other"); ok {
+		t.Error("Identity(other) is known")
+	}
+	w.run(a)
+	identity, ok := a.Identity("aws")
+	if !ok {
+		t.Fatal("Identity(aws) is not known")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := identity.Credential(ctx, agent.Target(nil, "", "")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,38 @@
+package agent
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+)
+
+// Update is the flag -update, for the tests inside and outside of the package.
+var Update = flag.Bool("update", false, "rewrite the golden files and the tables in docs/configuration.md")
+
+// Health answers what the listener for probes and metrics answers.
+func (a *Agent) Health() http.Handler { return a.health() }
+
+// Details writes what Summary leaves out: all options.
+func (c *Config) Details(w io.Writer) {
+	for _, i := range c.Identities {
+		fmt.Fprintf(w, "%s: %+v %+v\n", i.Name, i.Source.Options, i.Exchange.Options)
+	}
+	for _, o := range c.Outlets {
+		fmt.Fprintf(w, "%s: %+v\n", o.Outlet.Kind, reflect.ValueOf(o.Outlet.Options).Elem())
+	}
+	fmt.Fprintf(w, "upstream: %+v\n", c.Upstream)
+}
+
+// DropSecrets leaves the outlets of c without a place for their secrets.
+func (c *Config) DropSecrets() {
+	for n := range c.Outlets {
+		switch o := c.Outlets[n].Outlet.Options.(type) {
+		case *awsContainerOutlet:
+			o.SecretFile, o.SecretEnv = "", ""
+		case *appServiceOutlet:
+			o.SecretFile, o.SecretEnv = "", ""
+		}
+	}
+}

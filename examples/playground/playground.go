@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wisp-sidecar/wisp/agent"
+)
+
+// A playground is a world, a wisp in it, and somebody who looks.
+type playground struct {
+	options options
+	dir     directory
+	at      *listeners
+	world   *world
+	agent   *agent.Agent
+	outlets []outlet
+	screen  *screen
+}
+
+// open makes everything and writes the files, but runs nothing yet. Close it after that.
+func open(o options, stdout io.Writer) (*playground, error) {
+	p := &playground{options: o, screen: newScreen(stdout)}
+	if err := p.make(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *playground) make() (err error) {
+	if p.dir, err = makeDirectory(p.options.dir); err != nil {
+		return err
+	}
+	if p.at, err = listen(p.options.port); err != nil {
+		return err
+	}
+	if p.world, err = newWorld(p.dir, p.options.lifetime, p.at); err != nil {
+		return err
+	}
+	if err = p.world.kubelet.Rotate(); err != nil {
+		return err
+	}
+	if err = p.makeAgent(); err != nil {
+		return err
+	}
+	// Only now: the agent has made the secrets.
+	secret, err := p.dir.secret(azureSecret)
+	if err != nil {
+		return err
+	}
+	list := environments(p.dir, p.at, secret)
+	if err = p.dir.write(envFile, script(list)); err != nil {
+		return err
+	}
+	p.outlets = outlets(p.dir, values(list), p.world)
+	return nil
+}
+
+// makeAgent does what wisp run --config config.yaml does.
+func (p *playground) makeAgent() error {
+	text, err := config(p.dir, p.at)
+	if err != nil {
+		return err
+	}
+	if err := p.dir.write(configFile, text); err != nil {
+		return err
+	}
+	c, err := agent.Load(p.dir.file(configFile))
+	if err != nil {
+		return err
+	}
+	p.agent, err = agent.New(c, agent.Options{Log: slog.New(logScreen{screen: p.screen}), Version: "playground"})
+	return err
+}
+
+// play runs the world, and wisp in it, and shows what happens: until ctx ends, or for one tour.
+func (p *playground) play(ctx context.Context) error {
+	p.introduce()
+	if err := errors.Join(p.showTokens(), p.at.makeRoom()); err != nil {
+		return err
+	}
+	p.screen.printf("\nwisp trades them:")
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.world.run(ctx) })
+	group.Go(func() error { return p.agent.Run(ctx) })
+	group.Go(func() error {
+		defer stop()
+		answers, err := p.tour(ctx)
+		if p.options.once {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			p.screen.printf("%v", err)
+		}
+		p.watch(ctx, answers)
+		return nil
+	})
+	return group.Wait()
+}
+
+// close removes what only this run needed.
+func (p *playground) close() error {
+	var problems []error
+	if p.at != nil {
+		problems = append(problems, p.at.close())
+	}
+	if p.options.dir == "" && p.dir != "" {
+		problems = append(problems, os.RemoveAll(string(p.dir)))
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	diff "github.com/google/go-cmp/cmp"
+
+	"github.com/wisp-sidecar/wisp/agent"
+	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// volatile is what differs from run to run. Each has its shape checked by being replaced.
+var volatile = []struct {
+	pattern *regexp.Regexp
+	instead string
+}{
+	{regexp.MustCompile(`(?m)^  \d\d:\d\d:\d\d\.\d  wisp .*\n`), ""}, // other packages' words, in any order
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}  iss`), "FINGERPRINT  iss"},
+	{regexp.MustCompile(`\bexp \d\d:\d\d:\d\d`), "exp TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
+	{regexp.MustCompile(`expires_on \d{10}`), "expires_on TIME"},
+	{regexp.MustCompile(`expires_in \d\d`), "expires_in NN"},
+	{regexp.MustCompile(`ASIA…[A-Z2-7]{4}`), "ASIA…"},
+	{regexp.MustCompile(`(IQoJ|ya29|eyJh)…[\w+/=.-]{4}`), "$1…"},
+	{regexp.MustCompile(`[\w+/-]{4}…[\w+/-]{4}`), "SHORTENED"},
+}
+
+func TestOneTourShowsTheWholeWay(t *testing.T) {
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"-once", "-dir", dir}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+		t.Fatalf("run = %d, want 0; stderr %q; stdout\n%s", code, &stderr, &stdout)
+	}
+	for _, identity := range []string{"aws", "google", "azure"} {
+		if !regexp.MustCompile(`wisp +` + identity + ` +credential refreshed`).Match(stdout.Bytes()) {
+			t.Errorf("no exchange of %s is shown in\n%s", identity, &stdout)
+		}
+	}
+	got := strings.ReplaceAll(stdout.String(), dir, "DIR")
+	for _, v := range volatile {
+		got = v.pattern.ReplaceAllString(got, v.instead)
+	}
+	golden := filepath.Join("testdata", "once.golden")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff.Diff(string(want), got); d != "" {
+		t.Errorf("%s differs (-want +got):\n%s", golden, d)
+	}
+}
+
+// secretValues are what must not be seen, in the files of a playground.
+var secretValues = []*regexp.Regexp{
+	regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`),
+	regexp.MustCompile(`ya29\.[\w.-]+`),
+	regexp.MustCompile(`_(?:access_key|session_token|access_key_id) = (.+)`),
+	regexp.MustCompile(`(?:IDENTITY_HEADER|MSI_SECRET)='(.+)'`),
+}
+
+func TestNothingSecretIsShown(t *testing.T) {
+	dir := t.TempDir()
+	var output bytes.Buffer
+	if code := run(t.Context(), []string{"-once", "-dir", dir}, &output, &output); code != 0 {
+		t.Fatalf("run = %d, want 0; output\n%s", code, &output)
+	}
+	var secrets []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if filepath.Base(filepath.Dir(path)) == secretsDir {
+			secrets = append(secrets, string(text))
+		}
+		for _, pattern := range secretValues {
+			for _, match := range pattern.FindAllStringSubmatch(string(text), -1) {
+				secrets = append(secrets, match[len(match)-1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Three subject tokens, two secrets and their two variables, an access key's three parts, a token.
+	if len(secrets) != 11 {
+		t.Errorf("%d secrets found in the files, want 11", len(secrets))
+	}
+	for _, secret := range secrets {
+		if strings.Contains(output.String(), secret) {
+			t.Errorf("%s is shown in\n%s", shorten(secret), &output)
+		}
+	}
+	// Those that are in no file, too.
+	for _, pattern := range secretValues[:2] {
+		if pattern.Match(output.Bytes()) {
+			t.Errorf("a token is shown in\n%s", &output)
+		}
+	}
+}
+
+func TestATourTellsWhatFailed(t *testing.T) {
+	tests := []struct {
+		name     string
+		breaking func(*world)
+		want     []string
+	}{
+		{
+			name:     "a role that does not trust the workload",
+			breaking: func(w *world) { w.aws.PutRole(cloudtest.Role{ARN: awsRole}) },
+			want:     []string{"2 of 7 outlets failed", "awsContainer of aws: 503", "AccessDenied", "aws-credentials of aws", "hint: "},
+		},
+		{
+			name:     "a cloud that refuses connections",
+			breaking: func(w *world) { w.entra.Refuse(true) },
+			want:     []string{"2 of 7 outlets failed", "appService of azure: 503", "azureIMDS of azure: 503", "because: "},
+		},
+		{
+			name: "a cloud that forgets what it issued",
+			breaking: func(w *world) {
+				w.google.Inject(cloudtest.Fault{Operation: "generateAccessToken", Status: 200,
+					Body: `{"accessToken":"ya29.c.never-issued","expireTime":"2999-01-02T03:04:05Z"}`})
+			},
+			want: []string{"2 of 7 outlets failed", "gceMetadata of google: the cloud does not accept this credential"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var stdout bytes.Buffer
+			o := options{dir: t.TempDir(), lifetime: defaultLifetime, once: true, patience: time.Second}
+			p, err := open(o, &stdout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.close()
+			tt.breaking(p.world)
+			err = p.play(t.Context())
+			if err == nil {
+				t.Fatalf("play succeeded; stdout\n%s", &stdout)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("play = %v, want %q in it", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRunFailsWithWords(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"a port that is taken", []string{"-once", "-port", port}, exitFailed, "address already in use"},
+		{"a directory that is a file", []string{"-once", "-dir", file}, exitFailed, "not a directory"},
+		{"a lifetime that wisp finds useless", []string{"-lifetime", "20s"}, exitUsage, "-lifetime 20s"},
+		{"ports past the last one", []string{"-port", "65533"}, exitUsage, "-port 65533"},
+		{"an argument", []string{"once"}, exitUsage, `"once"`},
+		{"an unknown flag", []string{"-twice"}, exitUsage, "-twice"},
+		{"a question", []string{"-help"}, 0, "-lifetime"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), tt.args, &stdout, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) {
+				t.Errorf("run(%q) = %d, want %d; stderr %q, want %q in it", tt.args, code, tt.code, &stderr, tt.want)
+			}
+		})
+	}
+}
+
+// An interrupter ends a run as soon as it has written some text.
+type interrupter struct {
+	text      string
+	interrupt func()
+
+	mu  sync.Mutex // guards out
+	out bytes.Buffer
+}
+
+func (i *interrupter) Write(p []byte) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.out.Write(p)
+	if strings.Contains(i.out.String(), i.text) {
+		i.interrupt()
+	}
+	return len(p), nil
+}
+
+func TestAnInterruptIsACleanEnd(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stdout := &interrupter{text: " answers, 0 failures\n", interrupt: cancel} // the first countdown
+	var stderr bytes.Buffer
+	if code := run(ctx, nil, stdout, &stderr); code != 0 || stderr.Len() > 0 {
+		t.Errorf("run = %d, want 0; stderr %q", code, &stderr)
+	}
+	if !strings.Contains(stdout.out.String(), "Ended: ") {
+		t.Errorf("no last words in\n%s", &stdout.out)
+	}
+	left, err := os.ReadDir(os.TempDir())
+	if err != nil || len(left) > 0 {
+		t.Errorf("the temporary directory holds %v (%v), want nothing", left, err)
+	}
+}
+
+// What a run leaves in its directory must not be in the way of the next one.
+func TestADirectoryServesTwice(t *testing.T) {
+	dir := t.TempDir()
+	var secrets []string
+	for range 2 {
+		var output bytes.Buffer
+		if code := run(t.Context(), []string{"-once", "-dir", dir}, &output, &output); code != 0 {
+			t.Fatalf("run = %d, want 0; output\n%s", code, &output)
+		}
+		secret, err := directory(dir).secret(awsSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, secret)
+	}
+	if secrets[0] != secrets[1] {
+		t.Error("the second run has another secret, which clients of the first one do not know")
+	}
+	for name, most := range map[string]fs.FileMode{secretsDir: 0o700, outDir: 0o700, envFile: 0o600, configFile: 0o600} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm()&^most != 0 {
+			t.Errorf("mode of %s = %v (%v), want at most %v", name, info.Mode(), err, most)
+		}
+	}
+}
+
+func TestTheConfigurationIsOneOfWisp(t *testing.T) {
+	for _, name := range []string{"plain", "with blank", `quote"and'quote`, `back\slash`, "{brace}: #&*", "größer", "<&>"} {
+		at, err := listen(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer at.close()
+		dir := directory(filepath.Join(t.TempDir(), name))
+		text, err := config(dir, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := agent.Parse(configFile, text)
+		if err != nil {
+			t.Errorf("a directory named %s: %v", name, err)
+			continue
+		}
+		if len(c.Identities) != 3 || len(c.Outlets) != 6 {
+			t.Errorf("%d identities and %d outlets, want 3 and 6", len(c.Identities), len(c.Outlets))
+		}
+		if warnings := c.Warnings(); len(warnings) != 1 { // of http to fakes
+			t.Errorf("warnings = %q, want one", warnings)
+		}
+	}
+}
+
+func TestShortenedSecretsCannotBeUsed(t *testing.T) {
+	for secret, want := range map[string]string{
+		"":                                "…",
+		"fifteen letters":                 "…",
+		"sixteen letters!":                "sixt…ers!",
+		strings.Repeat("x", 400) + "y.z9": "xxxx…y.z9",
+	} {
+		if got := shorten(secret); got != want {
+			t.Errorf("shorten(%d bytes) = %q, want %q", len(secret), got, want)
+		}
+	}
+}
