@@ -113,3 +113,12 @@ type FieldError struct {
 
 // Error reads "field: problem".
 func (e FieldError) Error() string { return e.Field + ": " + e.Problem }
+
+// JoinFieldErrors makes one error of all problems; nil if there is none.
+func JoinFieldErrors(list []FieldError) error {
+	all := make([]error, len(list))
+	for i, e := range list {
+		all[i] = e
+	}
+	return errors.Join(all...)
+}

@@ -66,12 +66,8 @@ type Writer struct {
 // cannot work and for a directory that is there and refused; anything else about the file system may
 // still change, and is Run's to report.
 func New(o Options, watcher Watcher) (*Writer, error) {
-	var problems []error
-	for _, problem := range o.Check() {
-		problems = append(problems, problem)
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+		return nil, err
 	}
 	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("path", o.Path)
 	w := &Writer{options: o, watcher: watcher, name: filepath.Base(o.Path), log: log}

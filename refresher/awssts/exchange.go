@@ -25,8 +25,11 @@ type Exchanger struct {
 
 // New returns an Exchanger, or everything that is wrong with the options as one error.
 func New(o Options) (*Exchanger, error) {
-	if err := o.check(); err != nil {
+	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
 		return nil, err
+	}
+	if o.Transport == nil {
+		return nil, errors.New("a Transport is required")
 	}
 	// Built by hand, not from aws.Config: loading that would look at the environment, at ~/.aws and
 	// at metadata services, one of which may be wisp itself.

@@ -2,7 +2,6 @@ package awssts
 
 import (
 	"cmp"
-	"errors"
 	"regexp"
 	"time"
 
@@ -85,18 +84,6 @@ func (o Options) Check() []refresher.FieldError {
 		}
 	}
 	return problems
-}
-
-// check is Check as one error, which also insists on a Transport.
-func (o Options) check() error {
-	var all []error
-	if o.Transport == nil {
-		all = append(all, errors.New("a Transport is required"))
-	}
-	for _, problem := range o.Check() {
-		all = append(all, problem)
-	}
-	return errors.Join(all...)
 }
 
 func (o Options) duration() time.Duration {

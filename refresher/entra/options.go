@@ -109,15 +109,11 @@ func defaultResource(authority *url.URL) string {
 
 // New returns an Exchanger. Its error joins all that [Options.Check] reports.
 func New(o Options) (*Exchanger, error) {
-	var problems []error
-	for _, problem := range o.Check() {
-		problems = append(problems, problem)
+	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+		return nil, fmt.Errorf("entra: %w", err)
 	}
 	if o.Transport == nil {
-		problems = append(problems, errors.New("a Transport is required"))
-	}
-	if len(problems) > 0 {
-		return nil, fmt.Errorf("entra: %w", errors.Join(problems...))
+		return nil, errors.New("entra: a Transport is required")
 	}
 	authority, err := o.authority()
 	if err != nil {

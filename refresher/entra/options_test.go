@@ -87,7 +87,7 @@ func TestNewReportsAllProblemsAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("New succeeded")
 	}
-	for _, want := range []string{"tenantId", "clientId", "authorityHost", "Transport"} {
+	for _, want := range []string{"tenantId", "clientId", "authorityHost"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %q, want it to name %s", err, want)
 		}

@@ -181,15 +181,11 @@ func (o Options) checkURL(raw string) error {
 
 // New returns an Exchanger. Its error joins all that [Options.Check] reports.
 func New(o Options) (*Exchanger, error) {
-	var problems []error
-	for _, problem := range o.Check() {
-		problems = append(problems, problem)
+	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+		return nil, fmt.Errorf("google: %w", err)
 	}
 	if o.Transport == nil {
-		problems = append(problems, errors.New("a Transport is required"))
-	}
-	if len(problems) > 0 {
-		return nil, fmt.Errorf("google: %w", errors.Join(problems...))
+		return nil, errors.New("google: a Transport is required")
 	}
 	universe := cmp.Or(o.UniverseDomain, defaultUniverse)
 	o.TokenURL = cmp.Or(o.TokenURL, "https://sts."+universe+"/v1/token")

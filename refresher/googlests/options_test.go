@@ -124,7 +124,7 @@ func TestNewReportsAllProblemsAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("New succeeded")
 	}
-	for _, want := range []string{"audience", "tokenUrl", "lifetime", "Transport"} {
+	for _, want := range []string{"audience", "tokenUrl", "lifetime"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %q, want it to name %s", err, want)
 		}
