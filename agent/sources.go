@@ -70,7 +70,7 @@ func (o *fileSource) source(s surroundings, audiences []string) (refresher.Sourc
 		Audiences: audiences,
 		Watcher:   s.watcher,
 		Poll:      o.Watch == "poll",
-		Log:       s.log.With("source", o.Path),
+		Log:       s.log,
 	})
 	if err != nil {
 		return nil, err // not file: a nil *File in an interface is not nil

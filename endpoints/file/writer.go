@@ -137,7 +137,7 @@ func (w *Writer) follow(ctx context.Context, arrivals chan<- refresher.Credentia
 		// It ends early if the identity does not run yet, or has no room for the target.
 		if ctx.Err() == nil && last != nil && last.Error() != told {
 			told = last.Error()
-			w.log.Warn("the identity gives no credential for this file", "target", w.options.Target, "err", last)
+			w.log.Warn("the identity gives no credential for this file", "target", w.options.Target.String(), "err", last)
 		}
 		select {
 		case <-time.After(rewatch):

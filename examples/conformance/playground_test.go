@@ -23,6 +23,7 @@ const lifetime = 40 * time.Second
 // A playground is the running program, and how its directory looks from outside.
 type playground struct {
 	dir     string            // with a blank in it, as a test of env.sh
+	wisp    string            // the program, for its one-shot commands
 	env     map[string]string // the environment of a shell that has sourced env.sh, with a developer's own settings before
 	google  string            // the URL of the fake Google
 	entra   string            // and of the fake Entra
@@ -35,6 +36,10 @@ var play *playground
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// What runs in parallel here waits most of the time: the number of processors is no limit for it.
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
 	os.Exit(judge(m))
 }
 
@@ -65,10 +70,9 @@ func judge(m *testing.M) int {
 	return code
 }
 
-// start builds the playground, starts it, and waits until it has shown that all is well.
+// start builds the playground and wisp, starts the playground, and waits until it has shown that all is well.
 func start(scratch string) (*playground, error) {
-	binary := filepath.Join(scratch, "playground")
-	build := exec.Command("go", "build", "-o", binary, "./examples/playground")
+	build := exec.Command("go", "build", "-o", scratch+"/", "./examples/playground", "./cmd/wisp")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
@@ -78,8 +82,8 @@ func start(scratch string) (*playground, error) {
 		return nil, err
 	}
 	ctx, end := context.WithCancel(context.Background())
-	p := &playground{dir: filepath.Join(scratch, "a playground"), end: end}
-	p.command = exec.CommandContext(ctx, binary, "-dir", p.dir, "-lifetime", lifetime.String())
+	p := &playground{dir: filepath.Join(scratch, "a playground"), wisp: filepath.Join(scratch, "wisp"), end: end}
+	p.command = exec.CommandContext(ctx, filepath.Join(scratch, "playground"), "-dir", p.dir, "-lifetime", lifetime.String())
 	p.command.Stderr = os.Stderr
 	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
 	p.command.WaitDelay = 10 * time.Second

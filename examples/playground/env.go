@@ -40,7 +40,8 @@ func environments(dir directory, at *listeners, appServiceSecret string) []envir
 			},
 		},
 		{
-			comment: "Google Cloud: the metadata server. Libraries differ in which variable they read; Python pings the IP.",
+			comment: "Google Cloud: the metadata server. Libraries differ in which variable they read; Python pings the IP.\n" +
+				"# Go reads ~/.config/gcloud/application_default_credentials.json first if there is one, and no variable stops it.",
 			set: []variable{
 				{"GCE_METADATA_HOST", outlets},
 				{"GCE_METADATA_IP", outlets},

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/wisp-sidecar/wisp/refresher"
 )
 
 // A logScreen shows wisp's own log on a screen: what slog.TextHandler would write, for eyes. It is safe
@@ -40,10 +37,6 @@ func (h logScreen) Handle(_ context.Context, r slog.Record) error {
 		case a.Key == "path" || a.Key == "source": // long, and told by the identity
 		case value.Kind() == slog.KindTime:
 			pairs = append(pairs, a.Key+" "+value.Time().Local().Format(time.TimeOnly))
-		case a.Key == "target":
-			if target, ok := value.Any().(refresher.Target); ok {
-				pairs = append(pairs, "for "+cmp.Or(target.Audience, target.Scope))
-			}
 		default:
 			pairs = append(pairs, a.Key+" "+value.String())
 		}

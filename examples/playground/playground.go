@@ -26,13 +26,13 @@ type playground struct {
 // open makes everything and writes the files, but runs nothing yet. Close it after that.
 func open(o options, stdout io.Writer) (*playground, error) {
 	p := &playground{options: o, screen: newScreen(stdout)}
-	if err := p.make(); err != nil {
+	if err := p.prepare(); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
 }
 
-func (p *playground) make() (err error) {
+func (p *playground) prepare() (err error) {
 	if p.dir, err = makeDirectory(p.options.dir); err != nil {
 		return err
 	}
