@@ -114,11 +114,7 @@ func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher
 	if err != nil {
 		return nil, err
 	}
-	// Where one subject token gives many credentials, the exchanger knows which is the usual one.
-	var usual refresher.Target
-	if scoped, ok := exchanger.(interface{ DefaultScope() string }); ok {
-		usual.Scope = scoped.DefaultScope()
-	}
+	usual := usualTarget(exchanger)
 	i := &runningIdentity{exchange: c.Exchange.Options, required: c.IsRequired()}
 	i.identity = refresher.NewIdentity(refresher.IdentityOptions{
 		Name:      c.Name,
@@ -139,6 +135,15 @@ func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher
 	})
 	a.meters.identity(i.identity)
 	return i, nil
+}
+
+// usualTarget is what an identity's zero target stands for. Where one subject token gives many
+// credentials, the exchanger knows.
+func usualTarget(x refresher.Exchanger) refresher.Target {
+	if scoped, ok := x.(interface{ DefaultScope() string }); ok {
+		return refresher.Target{Scope: scoped.DefaultScope()}
+	}
+	return refresher.Target{}
 }
 
 // allow says whether callers may ask for t besides the usual target, whose scopes they may combine

@@ -39,7 +39,7 @@ func (c *Config) check(p *problems) {
 	writtenBy := map[string]string{}
 	for n := range c.Outlets {
 		path := fmt.Sprintf("outlets[%d]", n)
-		c.Outlets[n].check(p, path, byName)
+		c.Outlets[n].check(p, path, byName, transport)
 		if file, ok := c.Outlets[n].Outlet.Options.(*fileOutlet); ok && file.Path != "" {
 			if other, taken := writtenBy[file.Path]; taken {
 				p.at(path+".file.path", "%s writes this file, too", other)
@@ -82,7 +82,16 @@ func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Tra
 	}
 }
 
-func (c *OutletConfig) check(p *problems, path string, byName map[string]*IdentityConfig) {
+// mayAsk reports a target that the identity's own lists forbid.
+func (c *IdentityConfig) mayAsk(t refresher.Target, transport *upstream.Transport) error {
+	exchanger, err := c.Exchange.Options.exchanger(surroundings{transport: transport})
+	if err != nil || t == (refresher.Target{}) {
+		return nil // what is wrong with the exchange is reported where it stands
+	}
+	return c.allow(t, usualTarget(exchanger))
+}
+
+func (c *OutletConfig) check(p *problems, path string, byName map[string]*IdentityConfig, transport *upstream.Transport) {
 	names, where := c.names(), path+".identities"
 	switch {
 	case c.Identity != "" && len(c.Identities) > 0:
@@ -114,6 +123,10 @@ func (c *OutletConfig) check(p *problems, path string, byName map[string]*Identi
 		case identity.Exchange.Options != nil:
 			if why := options.accepts(identity.Exchange.Options.yields()); why != "" {
 				p.at(at, "%q yields %s; %s", name, identity.Exchange.Options.yields(), why)
+			} else if file, ok := options.(*fileOutlet); ok {
+				if err := identity.mayAsk(file.options().Target, transport); err != nil {
+					p.at(path+".file", "%v: add it to the list of identity %q", err, name)
+				}
 			}
 		}
 	}
@@ -147,7 +160,7 @@ func (c *Config) checkListeners(p *problems, byName map[string]*IdentityConfig) 
 			p.at(path+".listen", "%v", err)
 			continue
 		}
-		if address.String() == c.Health.address() {
+		if probes, err := netip.ParseAddrPort(c.Health.address()); err == nil && probes.Port() == address.Port() && (probes.Addr().Unmap() == address.Addr().Unmap() || probes.Addr().IsUnspecified()) {
 			p.at(path+".listen", "%s is where probes are answered; they need a listener of their own", address)
 			continue
 		}

@@ -1,9 +1,12 @@
 package endpoints
 
 import (
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 )
 
@@ -27,6 +30,7 @@ type gate struct {
 	table *table
 	// observe is told of every answer; protocol is "" where no protocol was found.
 	observe func(protocol string, status int)
+	log     *slog.Logger
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +43,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	if refusal == nil {
-		refusal = route.Handler(seen, r)
+		refusal = g.handle(route, seen, r)
 	}
 	name := ""
 	if protocol != nil {
@@ -58,6 +62,23 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.observe != nil {
 		g.observe(name, seen.status)
 	}
+}
+
+// handle runs the handler. One that panics is a defect of wisp, and must not be hidden in the debug log,
+// where net/http would put it; the panic's value may quote a secret, so only its type is told.
+func (g *gate) handle(route Route, w *statusRecorder, r *http.Request) (refusal *Refusal) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		g.log.Error("handler panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		if w.status != 0 {
+			panic(http.ErrAbortHandler) // half an answer is out; end the connection
+		}
+		refusal = Refuse(Internal, "this is a defect of wisp; its log has the stack")
+	}()
+	return route.Handler(w, r)
 }
 
 // admit returns why the request may not pass, or nil.

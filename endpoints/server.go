@@ -47,7 +47,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &http.Server{
-		Handler:           &gate{table: table, observe: o.OnAnswer},
+		Handler:           &gate{table: table, observe: o.OnAnswer, log: log},
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

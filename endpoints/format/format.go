@@ -50,7 +50,9 @@ func Check(name string, o Options) []refresher.FieldError {
 	complain := func(field, problem string) {
 		problems = append(problems, refresher.FieldError{Field: field, Problem: problem})
 	}
-	if _, known := Formats[name]; !known {
+	if name == "" {
+		complain("format", "is missing: one of "+strings.Join(Names(), ", "))
+	} else if _, known := Formats[name]; !known {
 		complain("format", fmt.Sprintf("must be one of %s, not %q", strings.Join(Names(), ", "), name))
 	}
 	switch {
