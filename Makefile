@@ -6,13 +6,16 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 TAGS     = nethttpomithttp2
 BUILD    = CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)"
 
-.PHONY: build test check playground cross image fuzz clean
+.PHONY: build test check conformance playground cross image fuzz clean
 
 build:                ## the binary, at dist/wisp
 	$(BUILD) -o dist/wisp ./cmd/wisp
 
 test:                 ## all tests that need nothing but Go
 	go test ./...
+
+conformance:          ## real SDKs and command-line tools, those that are installed
+	cd examples/conformance && go test -count=1 ./...
 
 check:                ## everything that CI runs
 	bash .ci/run
@@ -32,7 +35,7 @@ FUZZTIME ?= 10s
 fuzz:                 ## each fuzz target for FUZZTIME
 	@go list ./... | while read -r package; do \
 	  go test -list '^Fuzz' "$$package" | grep '^Fuzz' | while read -r target; do \
-	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package" || exit 1; \
 	  done || exit 1; \
 	done
 

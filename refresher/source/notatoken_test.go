@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -95,20 +94,5 @@ func TestHugeFileIsRefusedInBoundedMemory(t *testing.T) {
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
 		t.Errorf("reading 1 GiB took %d bytes of memory, want less than 1 MiB", got)
-	}
-}
-
-func TestUnreadableFileNamesThePermissions(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may read everything")
-	}
-	path := filepath.Join(t.TempDir(), "token")
-	write(t, path, hourToken(1))
-	if err := os.Chmod(path, 0); err != nil {
-		t.Fatal(err)
-	}
-	e := mustFail(t, newFile(t, source.FileOptions{Path: path}))
-	if e.Code != refresher.CodeSubjectMissing || !strings.Contains(e.Hint, fmt.Sprintf("mode 0000, uid %d", os.Geteuid())) {
-		t.Errorf("Token: code %q, hint %q", e.Code, e.Hint)
 	}
 }
