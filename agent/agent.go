@@ -27,6 +27,9 @@ type Options struct {
 	Log     *slog.Logger     // nil: none
 	Clock   *refresher.Clock // nil: the system's clocks
 	Version string           // for the metrics
+	// HostNetwork says that the loopback interface is the node's, so that everything on the node can
+	// reach the outlets. Those without a secret are then refused.
+	HostNetwork bool
 }
 
 // An Agent is a running wisp: identities, outlets, probes and metrics.
@@ -35,6 +38,7 @@ type Agent struct {
 	log        *slog.Logger
 	clock      *refresher.Clock
 	meters     *meters
+	onNode     bool // see Options.HostNetwork
 	watcher    *source.Watcher
 	identities []*runningIdentity
 	servers    []*server
@@ -69,6 +73,7 @@ func New(c *Config, o Options) (*Agent, error) {
 		log:     log,
 		clock:   cmp.Or(o.Clock, systemClock()),
 		watcher: source.NewWatcher(log),
+		onNode:  o.HostNetwork,
 		quit:    make(chan struct{}),
 	}
 	a.meters = newMeters(a.clock, o.Version)

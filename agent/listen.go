@@ -55,6 +55,10 @@ func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 				p.at(path, "%v", err)
 				continue
 			}
+			if a.onNode && !outlet.guarded() {
+				p.at(path, "answers without a secret, and with hostNetwork everything on the node could use it: use an outlet with a secret, or give the Pod a network of its own")
+				continue
+			}
 			protocol, err := outlet.protocol(identities, secret, a.log.With("outlet", c.Outlet.Kind))
 			if err != nil {
 				p.at(path, "%v", err)

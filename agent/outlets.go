@@ -59,6 +59,7 @@ func plainPath(p string) bool {
 func (o *awsContainerOutlet) accepts(s shape) string { return only(accessKey, s) }
 func (o *awsContainerOutlet) listen() string         { return o.Listen }
 func (o *awsContainerOutlet) secret() secretPlace    { return secretPlace{o.SecretFile, o.SecretEnv} }
+func (o *awsContainerOutlet) guarded() bool          { return o.secret() != (secretPlace{}) }
 func (o *awsContainerOutlet) String() string {
 	return at(o.Listen, cmp.Or(o.Path, "/aws/"+anyIdentity))
 }
@@ -110,6 +111,7 @@ func (o *gceMetadataOutlet) check() []refresher.FieldError {
 func (o *gceMetadataOutlet) accepts(s shape) string { return only(googleBearer, s) }
 func (o *gceMetadataOutlet) listen() string         { return o.Listen }
 func (o *gceMetadataOutlet) secret() secretPlace    { return secretPlace{} }
+func (o *gceMetadataOutlet) guarded() bool          { return false }
 func (o *gceMetadataOutlet) String() string         { return at(o.Listen, "/computeMetadata/v1/") }
 
 var (
@@ -160,6 +162,7 @@ func (o *azureIMDSOutlet) check() []refresher.FieldError { return nil }
 func (o *azureIMDSOutlet) accepts(s shape) string        { return only(entraBearer, s) }
 func (o *azureIMDSOutlet) listen() string                { return o.Listen }
 func (o *azureIMDSOutlet) secret() secretPlace           { return secretPlace{} }
+func (o *azureIMDSOutlet) guarded() bool                 { return false }
 func (o *azureIMDSOutlet) String() string                { return at(o.Listen, "/metadata/identity/oauth2/token") }
 
 func (o *azureIMDSOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
@@ -200,6 +203,7 @@ func (o *appServiceOutlet) check() []refresher.FieldError {
 func (o *appServiceOutlet) accepts(s shape) string { return only(entraBearer, s) }
 func (o *appServiceOutlet) listen() string         { return o.Listen }
 func (o *appServiceOutlet) secret() secretPlace    { return secretPlace{o.SecretFile, o.SecretEnv} }
+func (o *appServiceOutlet) guarded() bool          { return !o.CloudShell }
 func (o *appServiceOutlet) String() string {
 	return at(o.Listen, cmp.Or(o.Path, appservice.DefaultPath))
 }

@@ -89,6 +89,8 @@ type httpOutlet interface {
 	listen() string
 	// secret says where its secret is, if it has one.
 	secret() secretPlace
+	// guarded reports whether every request needs the secret.
+	guarded() bool
 	protocol(identities []outletIdentity, secret refresher.Secret, log *slog.Logger) (*endpoints.Protocol, error)
 }
 

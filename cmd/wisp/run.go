@@ -42,7 +42,7 @@ SIGUSR1: get new credentials now.`,
 			for _, warning := range c.Warnings() {
 				log.Warn(warning)
 			}
-			a, err := agent.New(c, agent.Options{Log: log, Version: version})
+			a, err := agent.New(c, agent.Options{Log: log, Version: version, HostNetwork: onHostNetwork(os.Getenv)})
 			if err != nil {
 				return err
 			}
@@ -52,6 +52,13 @@ SIGUSR1: get new credentials now.`,
 			return a.Run(ctx)
 		},
 	}
+}
+
+// onHostNetwork: the Pod has the node's address. The manifest has to give both as fieldRefs
+// (status.podIP and status.hostIP); a process cannot tell by itself.
+func onHostNetwork(getenv func(string) string) bool {
+	pod := getenv("WISP_POD_IP")
+	return pod != "" && pod == getenv("WISP_HOST_IP")
 }
 
 // obey turns signals into calls, until ctx ends.
