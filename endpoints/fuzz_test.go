@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 )
 
 // Whatever arrives, nothing panics, and who gets the treasure has kept all rules. The rules are
@@ -45,7 +46,7 @@ func FuzzGate(f *testing.F) {
 			return
 		}
 		answer := ask(t, s, r)
-		text := body(t, answer)
+		text := endpointstest.Body(t, answer)
 		harmless(t, answer, text)
 		if !strings.Contains(text, treasure) {
 			return

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 )
 
 func TestGate(t *testing.T) {
@@ -167,7 +168,7 @@ func TestGate(t *testing.T) {
 				test.spoil(r)
 			}
 			answer := ask(t, s, r)
-			text := body(t, answer)
+			text := endpointstest.Body(t, answer)
 			if answer.StatusCode != test.want {
 				t.Errorf("%s %s = %d %q, want %d", method, target, answer.StatusCode, text, test.want)
 			}
@@ -215,7 +216,7 @@ func TestGateOrder(t *testing.T) {
 		{treasure, func() {}},
 	}
 	for _, step := range steps {
-		if got := body(t, ask(t, s, r)); got != step.want {
+		if got := endpointstest.Body(t, ask(t, s, r)); got != step.want {
 			t.Errorf("the answer is %q, want %q", got, step.want)
 		}
 		step.repair()
@@ -270,6 +271,6 @@ func TestGateAnswers(t *testing.T) {
 		"nobodys_path":     good(t, http.MethodGet, "/x"),
 		"nobodys_rebinder": rebound,
 	} {
-		t.Run(name, func(t *testing.T) { golden(t, name, ask(t, s, r)) })
+		t.Run(name, func(t *testing.T) { endpointstest.Golden(t, name, ask(t, s, r)) })
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 )
 
 // A handler that panics is a defect of ours: the caller gets the protocol's own error, the log says so
@@ -45,7 +46,7 @@ func TestHandlerPanics(t *testing.T) {
 			aborted := func() (p any) {
 				defer func() { p = recover() }()
 				response := ask(t, server, good(t, "GET", "/vault/broken"))
-				answer, text = response.StatusCode, body(t, response)
+				answer, text = response.StatusCode, endpointstest.Body(t, response)
 				return nil
 			}()
 			if test.want == 0 && aborted != http.ErrAbortHandler {

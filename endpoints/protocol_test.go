@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 )
 
 func TestNewServerFindsConflicts(t *testing.T) {
@@ -57,7 +58,7 @@ func TestRefusalsHaveTheFormOfTheirProtocol(t *testing.T) {
 		"/vault":           "there is nothing at this path\n",
 		"/metadata/vault/": "there is nothing at this path\n",
 	} {
-		if got := body(t, ask(t, s, good(t, http.MethodGet, target))); got != want {
+		if got := endpointstest.Body(t, ask(t, s, good(t, http.MethodGet, target))); got != want {
 			t.Errorf("GET %s = %q, want %q", target, got, want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -30,7 +31,7 @@ func TestReply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := httptest.NewRecorder()
 			write(w)
-			golden(t, name, w.Result())
+			endpointstest.Golden(t, name, w.Result())
 		})
 	}
 }

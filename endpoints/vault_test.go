@@ -1,25 +1,17 @@
 package endpoints_test
 
 import (
-	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const (
 	// address is where the requests of these tests arrive.
@@ -115,15 +107,6 @@ func good(t testing.TB, method, target string) *http.Request {
 	return r
 }
 
-func body(t testing.TB, r *http.Response) string {
-	t.Helper()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // harmless checks what holds for every answer.
 func harmless(t testing.TB, r *http.Response, text string) {
 	t.Helper()
@@ -137,30 +120,5 @@ func harmless(t testing.TB, r *http.Response, text string) {
 	}
 	if got := r.Header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control = %q, want no-store", got)
-	}
-}
-
-// golden compares an answer, all its bytes, with testdata/<name>.golden.
-func golden(t *testing.T, name string, r *http.Response) {
-	t.Helper()
-	var got bytes.Buffer
-	fmt.Fprintf(&got, "%d %s\n", r.StatusCode, http.StatusText(r.StatusCode))
-	for _, field := range slices.Sorted(maps.Keys(r.Header)) {
-		fmt.Fprintf(&got, "%s: %s\n", field, strings.Join(r.Header[field], " | "))
-	}
-	fmt.Fprintf(&got, "\n%s", body(t, r))
-
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("answer is\n%s\nwant, as in %s,\n%s", got.Bytes(), path, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/wisp-sidecar/wisp/endpoints/appservice"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken/azuretokentest"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -58,7 +59,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
-			azuretokentest.Golden(t, tt.golden, azuretokentest.Ask(t, tt.protocol, tt.request))
+			endpointstest.Golden(t, tt.golden, endpointstest.Ask(t, tt.protocol, tt.request))
 		})
 	}
 }
@@ -104,8 +105,8 @@ func TestClients(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			response := azuretokentest.Ask(t, outlet(), tt.request)
-			body := azuretokentest.Body(t, response)
+			response := endpointstest.Ask(t, outlet(), tt.request)
+			body := endpointstest.Body(t, response)
 			if want := `{"access_token":"token of ` + tt.want + `"`; response.StatusCode != http.StatusOK || !strings.HasPrefix(body, want) {
 				t.Errorf("answer = %s, %s, want 200 and %s…", response.Status, body, want)
 			}
@@ -182,8 +183,8 @@ func TestRequests(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			response := azuretokentest.Ask(t, outlet(), tt.request)
-			body := azuretokentest.Body(t, response)
+			response := endpointstest.Ask(t, outlet(), tt.request)
+			body := endpointstest.Body(t, response)
 			if response.StatusCode != tt.want {
 				t.Errorf("status = %d, want %d; body %s", response.StatusCode, tt.want, body)
 			}
@@ -204,7 +205,7 @@ func TestAnEmptySecretRefusesEverything(t *testing.T) {
 	open := appservice.New(appservice.Options{Identities: azuretokentest.Identities()})
 	for _, header := range []string{"X-IDENTITY-HEADER:", "Accept: */*", "X-IDENTITY-HEADER: x", "secret:"} {
 		request := "GET " + path + "?api-version=2019-08-01&resource=r HTTP/1.1\n" + header
-		if response := azuretokentest.Ask(t, open, request); response.StatusCode != http.StatusUnauthorized {
+		if response := endpointstest.Ask(t, open, request); response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("with %q: status = %d, want 401", header, response.StatusCode)
 		}
 	}
@@ -215,7 +216,7 @@ func TestAnotherPath(t *testing.T) {
 		p := appservice.New(appservice.Options{Path: configured, Secret: secret, Identities: azuretokentest.Identities()})
 		for asked, want := range map[string]int{"/identity": 200, "/identity/": 200, path: 404} {
 			request := "GET " + asked + "?api-version=2019-08-01&resource=r HTTP/1.1\nX-IDENTITY-HEADER: " + secret
-			if response := azuretokentest.Ask(t, p, request); response.StatusCode != want {
+			if response := endpointstest.Ask(t, p, request); response.StatusCode != want {
 				t.Errorf("path %q: GET %s = %d, want %d", configured, asked, response.StatusCode, want)
 			}
 		}

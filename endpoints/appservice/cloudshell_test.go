@@ -12,6 +12,7 @@ import (
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/appservice"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken/azuretokentest"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -40,7 +41,7 @@ func TestCloudShellAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
-			azuretokentest.Golden(t, tt.golden, azuretokentest.Ask(t, tt.protocol, tt.request))
+			endpointstest.Golden(t, tt.golden, endpointstest.Ask(t, tt.protocol, tt.request))
 		})
 	}
 }
@@ -71,9 +72,9 @@ func TestCloudShellRequests(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			response := azuretokentest.Ask(t, cloudShell(nil), tt.request)
+			response := endpointstest.Ask(t, cloudShell(nil), tt.request)
 			if response.StatusCode != tt.want {
-				t.Errorf("status = %d, want %d; body %s", response.StatusCode, tt.want, azuretokentest.Body(t, response))
+				t.Errorf("status = %d, want %d; body %s", response.StatusCode, tt.want, endpointstest.Body(t, response))
 			}
 		})
 	}
@@ -87,7 +88,7 @@ func TestAClientThatLacksAVariableIsNamedInTheLogOnce(t *testing.T) {
 		Secret: secret, Identities: azuretokentest.Identities(), Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	for range 3 {
-		response := azuretokentest.Ask(t, p, post+"\n\nresource=https%3A%2F%2Fmanagement.core.windows.net%2F")
+		response := endpointstest.Ask(t, p, post+"\n\nresource=https%3A%2F%2Fmanagement.core.windows.net%2F")
 		if response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("status = %d, want 401", response.StatusCode)
 		}
@@ -98,7 +99,7 @@ func TestAClientThatLacksAVariableIsNamedInTheLogOnce(t *testing.T) {
 }
 
 func TestOverASocket(t *testing.T) {
-	server := httptest.NewServer(azuretokentest.Serve(t, cloudShell(nil)))
+	server := httptest.NewServer(endpointstest.Serve(t, cloudShell(nil)))
 	defer server.Close()
 	steps := []struct {
 		name, method, query, body string

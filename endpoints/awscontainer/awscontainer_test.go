@@ -1,18 +1,13 @@
 package awscontainer_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,10 +15,9 @@ import (
 
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/awscontainer"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const (
 	address = "127.0.0.1:9911"
@@ -125,7 +119,7 @@ func TestAnswers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			// In a bubble, so that waiting takes no time.
 			synctest.Test(t, func(t *testing.T) {
-				golden(t, test.name, serve(outlet(t, secret), test.request))
+				endpointstest.Golden(t, test.name, serve(outlet(t, secret), test.request).Result())
 			})
 		})
 	}
@@ -261,29 +255,4 @@ func serve(s *endpoints.Server, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	return w
-}
-
-// golden compares an answer, all its bytes, with testdata/<name>.golden.
-func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
-	t.Helper()
-	var got bytes.Buffer
-	fmt.Fprintf(&got, "%d %s\n", w.Code, http.StatusText(w.Code))
-	for _, field := range slices.Sorted(maps.Keys(w.Header())) {
-		fmt.Fprintf(&got, "%s: %s\n", field, strings.Join(w.Header()[field], " | "))
-	}
-	fmt.Fprintf(&got, "\n%s", w.Body)
-
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("answer is\n%s\nwant, as in %s,\n%s", got.Bytes(), path, want)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/azureimds"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken/azuretokentest"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -56,7 +57,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
-			azuretokentest.Golden(t, tt.golden, azuretokentest.Ask(t, tt.protocol, tt.request))
+			endpointstest.Golden(t, tt.golden, endpointstest.Ask(t, tt.protocol, tt.request))
 		})
 	}
 }
@@ -104,8 +105,8 @@ func TestClients(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			response := azuretokentest.Ask(t, outlet(), tt.request)
-			body := azuretokentest.Body(t, response)
+			response := endpointstest.Ask(t, outlet(), tt.request)
+			body := endpointstest.Body(t, response)
 			if want := `{"access_token":"token of ` + tt.want + `"`; response.StatusCode != http.StatusOK || !strings.HasPrefix(body, want) {
 				t.Errorf("answer = %s, %s, want 200 and %s…", response.Status, body, want)
 			}
@@ -188,8 +189,8 @@ func TestRequests(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			response := azuretokentest.Ask(t, outlet(), tt.request)
-			body := azuretokentest.Body(t, response)
+			response := endpointstest.Ask(t, outlet(), tt.request)
+			body := endpointstest.Body(t, response)
 			if response.StatusCode != tt.want {
 				t.Errorf("status = %d, want %d; body %s", response.StatusCode, tt.want, body)
 			}
@@ -223,8 +224,8 @@ func TestProbes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			response := azuretokentest.Ask(t, outlet(), tt.request)
-			body := azuretokentest.Body(t, response)
+			response := endpointstest.Ask(t, outlet(), tt.request)
+			body := endpointstest.Body(t, response)
 			if response.StatusCode != tt.want {
 				t.Errorf("status = %d, want %d; body %s", response.StatusCode, tt.want, body)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/wisp-sidecar/wisp/endpoints/azureimds"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken/azuretokentest"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 )
 
 const tokenRequest = "GET " + path + "?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\nMetadata: true"
@@ -30,7 +31,7 @@ func TestACachedReadIsCheap(t *testing.T) {
 }
 
 func TestConnectionIsGoodAfterAnError(t *testing.T) {
-	server := httptest.NewServer(azuretokentest.Serve(t, outlet()))
+	server := httptest.NewServer(endpointstest.Serve(t, outlet()))
 	defer server.Close()
 	client := server.Client()
 	var opened atomic.Int64

@@ -1,28 +1,21 @@
 package gcemetadata_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/endpoints/gcemetadata"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const (
 	address  = "127.0.0.1:9911"
@@ -120,31 +113,6 @@ func get(s *endpoints.Server, target string) *httptest.ResponseRecorder {
 	return serve(s, request(http.MethodGet, target))
 }
 
-// golden compares an answer, all its bytes, with testdata/<name>.golden.
-func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
-	t.Helper()
-	var got bytes.Buffer
-	fmt.Fprintf(&got, "%d %s\n", w.Code, http.StatusText(w.Code))
-	for _, field := range slices.Sorted(maps.Keys(w.Header())) {
-		fmt.Fprintf(&got, "%s: %s\n", field, strings.Join(w.Header()[field], " | "))
-	}
-	fmt.Fprintf(&got, "\n%s", w.Body)
-
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("answer is\n%s\nwant, as in %s,\n%s", got.Bytes(), path, want)
-	}
-}
-
 func TestAnswers(t *testing.T) {
 	const v1 = "/computeMetadata/v1/"
 	header := func(r *http.Request, values ...string) *http.Request {
@@ -190,7 +158,7 @@ func TestAnswers(t *testing.T) {
 			if strings.HasSuffix(name, "_denied") {
 				o.Accounts = append(o.Accounts, gcemetadata.Account{Email: "denied", Provider: fails(refresher.Denied, "invalid_target")})
 			}
-			golden(t, name, serve(newServer(t, o), r))
+			endpointstest.Golden(t, name, serve(newServer(t, o), r).Result())
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -38,14 +39,14 @@ func ParallelRequests(t *testing.T, outlet Outlet, raw string) {
 		var running sync.WaitGroup
 		running.Go(func() { _ = token.Run(ctx) })
 
-		server := Serve(t, outlet(Only(Provider(func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
+		server := endpointstest.Serve(t, outlet(Only(Provider(func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
 			return token.Get(ctx)
 		}))))
 		answers := make([]*httptest.ResponseRecorder, 20)
 		var callers sync.WaitGroup
 		for i := range answers {
 			answers[i] = httptest.NewRecorder()
-			request := Request(t, raw)
+			request := endpointstest.Request(t, raw)
 			callers.Go(func() { server.ServeHTTP(answers[i], request) })
 		}
 		callers.Wait()
@@ -76,7 +77,7 @@ func CachedRead(t *testing.T, outlet Outlet, path, raw string) {
 	handler := outlet(Only(Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
 		return credential, nil
 	}))).Routes[path].Handler
-	request := Request(t, raw)
+	request := endpointstest.Request(t, raw)
 	w := discard{http.Header{}}
 	got := testing.AllocsPerRun(1000, func() {
 		if refusal := handler(w, request); refusal != nil {
