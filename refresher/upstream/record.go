@@ -18,7 +18,6 @@ const (
 	// maxDateRTT is the round-trip time from which the Date header tells too little.
 	maxDateRTT = 5 * time.Second
 
-	maxRetryAfter = 5 * time.Minute
 	// absurdRetryAfter marks a header as a mistake rather than a wish.
 	absurdRetryAfter = 24 * time.Hour
 )
@@ -60,7 +59,7 @@ func record(attempt *refresher.Attempt, resp *http.Response, sent time.Time) {
 
 // retryAfter reads a Retry-After header (RFC 9110 section 10.2.3): seconds, or a date, which is
 // compared with the Date of the same answer because the local clock may be wrong. What is in the
-// past, more than a day away or not understood gives 0; otherwise it is 5 minutes at most.
+// past, more than a day away or not understood gives 0. How much of it is granted is the engine's to say.
 func retryAfter(header string, date time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	var wait time.Duration
@@ -72,7 +71,7 @@ func retryAfter(header string, date time.Time) time.Duration {
 	if wait <= 0 || wait > absurdRetryAfter {
 		return 0
 	}
-	return min(wait, maxRetryAfter)
+	return wait
 }
 
 // bound puts an end to the answer's body. That of a failure is read here, for the Attempt, and
