@@ -1,6 +1,7 @@
 package refresher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,9 @@ import (
 const (
 	// flightTimeout bounds one exchange with all its calls.
 	flightTimeout = 20 * time.Second
+	// sourceTimeout bounds what a source may take: the programs that print tokens are allowed two
+	// minutes, and some seconds to end when they are told to.
+	sourceTimeout = 2*time.Minute + 5*time.Second
 	// logInterval is the least time between warnings about the same failure.
 	logInterval = time.Minute
 )
@@ -19,10 +23,12 @@ const (
 // attempt makes one exchange and publishes what came of it.
 func (r *Refresher) attempt(ctx context.Context) {
 	record := &Attempt{clock: r.clock}
-	flight, cancel := context.WithTimeout(WithAttempt(ctx, record), flightTimeout)
+	limit := cmp.Or(r.options.Limit, flightTimeout)
+	flight, cancel := context.WithTimeout(WithAttempt(ctx, record), limit)
 	defer cancel()
 
 	start := r.clock.read()
+	r.lastBeat.Store(int64(start.elapsed + limit)) // the loop turns again by then
 	flying := *r.current.Load()
 	if !flying.attempted {
 		r.firstAttempt = start.elapsed

@@ -168,7 +168,7 @@ func (i *Identity) refresher(t Target, onDemand bool) *Refresher {
 	if onDemand {
 		log = log.With("target", t.String())
 	}
-	o := Options{Floor: i.options.Floor, OnDemand: onDemand, Clock: i.clock, Log: log}
+	o := Options{Floor: i.options.Floor, OnDemand: onDemand, Limit: sourceTimeout + flightTimeout, Clock: i.clock, Log: log}
 	if t.Audience != "" {
 		o.Floor = 0
 		if onDemand {
@@ -184,21 +184,29 @@ func (i *Identity) refresher(t Target, onDemand bool) *Refresher {
 
 // exchange makes one attempt: read the token, trade it.
 func (i *Identity) exchange(ctx context.Context, t Target, d *doubt) (Credential, error) {
-	token, err := i.options.Source.Token(ctx)
+	token, err := i.token(ctx)
 	if err != nil {
 		return Credential{}, err
 	}
 	if err := d.worthSending(token, i.clock.read()); err != nil {
 		return Credential{}, err
 	}
-	credential, err := i.options.Exchanger.Exchange(ctx, token, t)
+	flight, cancel := context.WithTimeout(ctx, flightTimeout)
+	defer cancel()
+	credential, err := i.options.Exchanger.Exchange(flight, token, t)
 	if err != nil && AsError(err).Class == SubjectToken {
 		// Refused: was it replaced while it was on its way?
-		if newer, e := i.options.Source.Token(ctx); e == nil && newer.Raw != token.Raw {
+		if newer, e := i.token(ctx); e == nil && newer.Raw != token.Raw {
 			AttemptFrom(ctx).Record(func(d *AttemptData) { d.SubjectChanged = true })
 		}
 	}
 	return credential, err
+}
+
+func (i *Identity) token(ctx context.Context) (Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	return i.options.Source.Token(ctx)
 }
 
 // A doubt remembers when a token was last sent although it looked expired. One goroutine uses it.

@@ -37,6 +37,8 @@ type Options struct {
 	// nothing is refreshed ahead of a reader. It implies OnDemand. (Some clients take an ID token's
 	// life for an hour from receipt, so only new ones may be handed out.)
 	Keep time.Duration
+	// Limit bounds one attempt. 0 means 20 seconds.
+	Limit time.Duration
 	// Clock is shared by the Refreshers of a process. Nil means one of its own.
 	Clock *Clock
 	// Log gets one line per credential and per new failure. Nil means none.
@@ -59,7 +61,7 @@ type Refresher struct {
 	current   atomic.Pointer[snapshot]
 	lastRead  atomic.Int64 // elapsed time of the last Get; OnDemand only
 	watchers  atomic.Int64 // Watches under way
-	lastBeat  atomic.Int64 // elapsed time
+	lastBeat  atomic.Int64 // elapsed time at which the loop turned, or has to
 	poke      chan struct{}
 	woken     atomic.Bool // there is a new subject token
 	forced    atomic.Bool

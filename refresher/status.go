@@ -27,7 +27,7 @@ type Status struct {
 	Failure      *Error        // last failure since the last success; nil if there was none
 	Next         time.Duration // time until the next attempt; negative if it is overdue
 	SinceAttempt time.Duration // time since the last attempt began; negative if there was none
-	SinceBeat    time.Duration // time since the loop last turned: over a minute means that it hangs
+	SinceBeat    time.Duration // time since the loop turned, or an attempt should have ended: over a minute means that it hangs
 	Lifetime     time.Duration // the credential's lifetime; 0 without one
 }
 
@@ -42,7 +42,7 @@ func (r *Refresher) Status() Status {
 		Failure:      s.failure,
 		Next:         s.next - now.elapsed,
 		SinceAttempt: -1,
-		SinceBeat:    now.elapsed - time.Duration(r.lastBeat.Load()),
+		SinceBeat:    max(0, now.elapsed-time.Duration(r.lastBeat.Load())),
 		Lifetime:     s.life,
 	}
 	if s.attempted {

@@ -50,7 +50,9 @@ type Options struct {
 // zero value can only check URLs.
 type Transport struct {
 	base          http.RoundTripper
+	nearby        http.RoundTripper // for http in place of base; see Local
 	allowLoopback bool
+	local         bool
 }
 
 // New builds a Transport. It fails only if the CA file cannot be used.
@@ -59,9 +61,10 @@ func New(o Options) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{base: o.Base, allowLoopback: o.AllowInsecureLoopback}
+	t := &Transport{base: o.Base, nearby: o.Base, allowLoopback: o.AllowInsecureLoopback}
 	if t.base == nil {
 		t.base = networkTransport(roots, o.Proxy)
+		t.nearby = nearbyTransport()
 	}
 	return t, nil
 }
@@ -95,7 +98,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		d.Status, d.RetryAfter, d.RequestID, d.Body = 0, 0, "", nil
 	})
 	sent := time.Now()
-	resp, err := t.base.RoundTrip(req)
+	base := t.base
+	if t.local && req.URL.Scheme == "http" {
+		base = t.nearby
+	}
+	resp, err := base.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

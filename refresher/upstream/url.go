@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,10 @@ func (t *Transport) check(u *url.URL) error {
 		return nil
 	case u.Scheme != "http":
 		return fmt.Errorf("scheme %q is refused: use https", u.Scheme)
+	case t.local && (isNearby(host) || slices.Contains(nearbyNames, strings.ToLower(strings.TrimSuffix(host, ".")))):
+		return nil
+	case t.local:
+		return errors.New("http is refused: use https (http is possible only to this machine, such as 127.0.0.1 or localhost, and to a metadata service on 169.254.169.254)")
 	case !isLoopback(host):
 		return errors.New("http is refused: use https (http is possible only to a loopback address such as 127.0.0.1)")
 	case !t.allowLoopback:
