@@ -27,6 +27,9 @@ type Options struct {
 	Log     *slog.Logger     // nil: none
 	Clock   *refresher.Clock // nil: the system's clocks
 	Version string           // for the metrics
+	// Getenv is the environment of sources that a platform describes there; nil is os.Getenv. Variables
+	// that lead to wisp's own outlets count as unset: it would ask itself.
+	Getenv func(string) string
 	// HostNetwork says that the loopback interface is the node's, so that everything on the node can
 	// reach the outlets. Those without a secret are then refused.
 	HostNetwork bool
@@ -37,6 +40,7 @@ type Agent struct {
 	config     *Config
 	log        *slog.Logger
 	clock      *refresher.Clock
+	getenv     func(string) string
 	meters     *meters
 	onNode     bool // see Options.HostNetwork
 	watcher    *source.Watcher
@@ -74,6 +78,7 @@ func New(c *Config, o Options) (*Agent, error) {
 		clock:   cmp.Or(o.Clock, systemClock()),
 		watcher: source.NewWatcher(log),
 		onNode:  o.HostNetwork,
+		getenv:  c.foreign(o.Getenv),
 		quit:    make(chan struct{}),
 	}
 	a.meters = newMeters(a.clock, o.Version)
@@ -91,17 +96,24 @@ func (a *Agent) assemble(p *problems) {
 		p.at("upstream.caFile", "%v", err)
 		return
 	}
-	around := surroundings{transport: transport, watcher: a.watcher, log: a.log}
+	around := surroundings{
+		transport: transport, watcher: a.watcher, log: a.log, getenv: a.getenv,
+		identities: map[string]*refresher.Identity{},
+	}
 	pool := &refresher.Pool{}
 	byName := map[string]*runningIdentity{}
-	for n := range a.config.Identities {
+	for _, n := range a.config.inOrder() {
 		c := &a.config.Identities[n]
+		if on := c.builtOn(); on != "" && around.identities[on] == nil {
+			continue // the problem is there
+		}
 		i, err := a.identity(c, around, pool)
 		if err != nil {
 			p.at(fmt.Sprintf("identities[%d]", n), "%v", err)
 			continue
 		}
 		byName[c.Name] = i
+		around.identities[c.Name] = i.identity
 		a.identities = append(a.identities, i)
 	}
 	if len(p.list) == 0 {
@@ -111,7 +123,7 @@ func (a *Agent) assemble(p *problems) {
 
 func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher.Pool) (*runningIdentity, error) {
 	around.log = around.log.With("identity", c.Name)
-	from, err := c.Source.Options.source(around, c.Exchange.Options.audiences())
+	from, err := c.Source.Options.source(around, c.Exchange.Options)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,10 @@ func (c *Config) check(p *problems) {
 		}
 		byName[i.Name] = i
 	}
+	c.join(p, byName, transport)
+	for n := range c.Identities {
+		c.Identities[n].checkPair(p, fmt.Sprintf("identities[%d]", n))
+	}
 	writtenBy := map[string]string{}
 	for n := range c.Outlets {
 		path := fmt.Sprintf("outlets[%d]", n)
@@ -61,15 +65,12 @@ func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Tra
 	p.choice(path+".source", c.Source.Kind)
 	p.choice(path+".exchange", c.Exchange.Kind)
 	if c.Source.Options != nil {
-		p.fields(path+".source."+c.Source.Kind, c.Source.Options.check())
+		p.fields(path+".source."+c.Source.Kind, c.Source.Options.check(c.Exchange.Options, transport))
 	}
 	if c.Exchange.Options == nil {
 		return
 	}
 	p.fields(path+".exchange."+c.Exchange.Kind, c.Exchange.Options.check(transport))
-	if from := c.Source.Options; from != nil && from.tokenType() != "" && !c.Exchange.Options.takes(from.tokenType()) {
-		p.at(path+".exchange."+c.Exchange.Kind, "does not take the tokens of this source, which are of type %s", from.tokenType())
-	}
 	yields := c.Exchange.Options.yields()
 	for _, list := range []struct {
 		name   string
@@ -80,6 +81,15 @@ func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Tra
 			p.at(path+"."+list.name, "has no meaning for an identity that yields %s", yields)
 		}
 	}
+}
+
+// checkPair reports a source whose tokens the exchange does not take.
+func (c *IdentityConfig) checkPair(p *problems, path string) {
+	from, x := c.Source.Options, c.Exchange.Options
+	if from == nil || x == nil || from.tokenType() == "" || x.takes(from.tokenType()) {
+		return
+	}
+	p.at(path+".exchange."+c.Exchange.Kind, "does not take the tokens of this source, which are of type %s", shortType(from.tokenType()))
 }
 
 // mayAsk reports a target that the identity's own lists forbid.
@@ -207,8 +217,8 @@ func (p *problems) choice(path, kind string) {
 	}
 }
 
-// element is how options name the parts of their lists: "scopes.2".
-var element = regexp.MustCompile(`\.([0-9]+)$`)
+// element is how options name the parts of their lists: "scopes.2", "chain.0.roleArn".
+var element = regexp.MustCompile(`\.([0-9]+)\b`)
 
 // fields places the problems of options below their path.
 func (p *problems) fields(path string, list []refresher.FieldError) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,14 +33,21 @@ type Config struct {
 
 // An IdentityConfig is one identity.
 type IdentityConfig struct {
-	Name      string         `yaml:"name" doc:"how outlets, logs and metrics call it: lower-case letters, digits and hyphens (required)"`
-	Required  *bool          `yaml:"required" doc:"whether the startup and readiness probes wait for it (default true)"`
-	Source    sourceChoice   `yaml:"source" doc:"where the subject token comes from (required)"`
-	Exchange  exchangeChoice `yaml:"exchange" doc:"what it is traded for (required)"`
-	Floor     time.Duration  `yaml:"floor" doc:"remaining life under which clients refresh by themselves; the schedule stays clear of it (default 15m for aws, 6m for google and entra, 0 for subject)"`
-	Scopes    []string       `yaml:"scopes" doc:"the only scopes that callers may ask for besides the default ones (default: any)"`
-	Resources []string       `yaml:"resources" doc:"the only resources that callers may ask for besides the default one (default: any)"`
-	Audiences []string       `yaml:"audiences" doc:"the only audiences of ID tokens that callers may ask for (default: any)"`
+	Name      string          `yaml:"name" doc:"how outlets, logs and metrics call it: lower-case letters, digits and hyphens (required)"`
+	Required  *bool           `yaml:"required" doc:"whether the startup and readiness probes wait for it (default true)"`
+	Source    sourceChoice    `yaml:"source" doc:"where the subject token comes from (required)"`
+	Exchange  exchangeChoice  `yaml:"exchange" doc:"what it is traded for (required)"`
+	External  *ExternalConfig `yaml:"externalAccount" doc:"a Google external_account file that says both, instead of source and exchange"`
+	Floor     time.Duration   `yaml:"floor" doc:"remaining life under which clients refresh by themselves; the schedule stays clear of it (default 15m for aws, 6m for google and entra, 1m for oauthSTS, 0 for subject)"`
+	Scopes    []string        `yaml:"scopes" doc:"the only scopes that callers may ask for besides the default ones (default: any)"`
+	Resources []string        `yaml:"resources" doc:"the only resources that callers may ask for besides the default one (default: any)"`
+	Audiences []string        `yaml:"audiences" doc:"the only audiences of ID tokens that callers may ask for (default: any)"`
+}
+
+// An ExternalConfig is a Google external_account file.
+type ExternalConfig struct {
+	Path            string `yaml:"path" doc:"absolute path of the file, which is read at the start (required)"`
+	AllowExecutable bool   `yaml:"allowExecutable" doc:"permit it to name a program that is run (default false)"`
 }
 
 // An OutletConfig is one way of showing credentials: one kind of the registry, for one or several
@@ -101,12 +107,6 @@ func (c *OutletConfig) names() []string {
 	return c.Identities
 }
 
-// Only drops everything but one identity, for asking it without running the rest.
-func (c *Config) Only(name string) {
-	c.Outlets = nil
-	c.Identities = slices.DeleteFunc(c.Identities, func(i IdentityConfig) bool { return i.Name != name })
-}
-
 // Load reads and checks a configuration file. A file that cannot be used gives a [*ConfigError] with
 // everything that is wrong with it.
 func Load(path string) (*Config, error) {
@@ -130,6 +130,7 @@ func Parse(name string, text []byte) (*Config, error) {
 	if root := parseYAML(text, p); root != nil {
 		p.decode(root, "", c)
 		c.lines = p.lines
+		c.readExternalAccounts(p)
 		c.check(p)
 	}
 	if err := p.err(name); err != nil {

@@ -44,7 +44,7 @@ func TestBadConfigurations(t *testing.T) {
 					t.Errorf("no line for: %v", p)
 				}
 			}
-			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", err.Error()+"\n")
+			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", strings.ReplaceAll(err.Error(), documentsDir(t), "${DIR}")+"\n")
 		})
 	}
 }
@@ -136,6 +136,13 @@ func TestOnly(t *testing.T) {
 	}
 }
 
+// surroundings are those of a machine on which every source can be made.
+var surroundings = map[string]string{
+	"ACTIONS_ID_TOKEN_REQUEST_URL": "https://github.example/idtoken?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "token",
+	"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1",
+	"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "token",
+}
+
 // No document makes Parse panic or answer with another error than its own, and what it accepts can
 // be assembled, unless that fails for what is on the disk.
 func FuzzParse(f *testing.F) {
@@ -152,12 +159,12 @@ func FuzzParse(f *testing.F) {
 		}
 		c.Summary(new(strings.Builder))
 		c.DropSecrets() // New would make their files wherever the document says
-		_, err = agent.New(c, agent.Options{})
+		_, err = agent.New(c, agent.Options{Getenv: func(name string) string { return surroundings[name] }})
 		if err == nil {
 			return
 		}
 		for _, p := range configError(t, err).Problems {
-			if !strings.HasSuffix(p.Path, ".file") {
+			if !strings.HasSuffix(p.Path, ".file") && !strings.Contains(p.Message, "clientSecretFile") {
 				t.Errorf("Parse accepts what New refuses: %v", p)
 			}
 		}

@@ -1,13 +1,11 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/wisp-sidecar/wisp/refresher"
-	"github.com/wisp-sidecar/wisp/refresher/googlests"
 )
 
 // An Environment is what detection may look at.
@@ -21,21 +19,31 @@ func ProcessEnvironment() Environment { return Environment{Get: os.Getenv, ReadF
 
 // A Finding is an identity that the environment describes.
 type Finding struct {
-	Cloud string // "AWS"
-	From  string // the variables it was found in
-	What  string // "role arn:…"
+	Name   string // "IRSA"
+	From   string // the variables it was found in
+	What   string // "role arn:…, token /var/run/…"
+	Outlet string // "awsContainer at http://127.0.0.1:9911/aws/aws"
 }
 
-// Detect makes a configuration out of what the environment already says, in the clouds' own
-// variables: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE as EKS sets them for IAM roles for service
-// accounts, the AZURE_* of AKS workload identity, and an external_account file in
-// GOOGLE_APPLICATION_CREDENTIALS. Each identity gets the outlet that needs least of its clients, all
-// on 127.0.0.1:9911. Half a description is a [*ConfigError]: to go on without it would be guessing.
+// String reads "IRSA in AWS_ROLE_ARN, …: role arn:…, token /var/run/…; outlet awsContainer at …".
+func (f Finding) String() string {
+	return fmt.Sprintf("%s in %s: %s; outlet %s", f.Name, f.From, f.What, f.Outlet)
+}
+
+// Detect makes a configuration out of what the environment already says. Who the workload is to be comes
+// from the clouds' own variables: AWS_ROLE_ARN; AZURE_CLIENT_ID and AZURE_TENANT_ID; an external_account
+// file in GOOGLE_APPLICATION_CREDENTIALS; and from WISP_GOOGLE_AUDIENCE and WISP_OAUTH_TOKEN_URL where
+// nobody else has a word for it. How it proves that is in the variables of EKS, AKS and GitHub Actions, or
+// in WISP_SOURCE: see [detection.proof].
+//
+// Each identity gets the outlet that needs least of its clients, all on 127.0.0.1:9911. Half a description
+// is a [*ConfigError], and so are two that contradict each other: to go on would be guessing.
 func Detect(env Environment) (*Config, []Finding, error) {
-	d := &detection{env: env, problems: problems{lines: map[string]int{}}, config: &Config{name: "environment"}}
+	d := &detection{env: env, problems: problems{lines: map[string]int{}, unread: map[string]bool{}}, config: &Config{name: "environment"}}
 	d.aws()
 	d.entra()
 	d.google()
+	d.oauth()
 	if len(d.findings) == 0 && len(d.problems.list) == 0 {
 		d.problems.add(0, "", "describes no identity: set AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE, "+
 			"or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE, "+
@@ -57,6 +65,8 @@ type detection struct {
 	findings []Finding
 }
 
+func (d *detection) problem(format string, args ...any) { d.problems.add(0, "", format, args...) }
+
 // first returns the first variable that is set.
 func (d *detection) first(names ...string) string {
 	for _, name := range names {
@@ -67,51 +77,43 @@ func (d *detection) first(names ...string) string {
 	return ""
 }
 
-// all reports whether the variables describe something. Some without the others are a problem, unless
-// only those are set that mean nothing by themselves.
-func (d *detection) all(names []string, enough ...string) bool {
-	var missing []string
-	telling := false
+// split divides names into those that are set and those that are not.
+func (d *detection) split(names ...string) (set, missing []string) {
 	for _, name := range names {
-		if d.env.Get(name) == "" {
+		if d.env.Get(name) != "" {
+			set = append(set, name)
+		} else {
 			missing = append(missing, name)
 		}
 	}
-	for _, name := range enough {
-		telling = telling || d.env.Get(name) != ""
-	}
-	if len(missing) == 0 {
-		return true
-	}
-	if telling {
-		d.problems.add(0, "", "%s is set, but not %s", strings.Join(set(d.env, enough), " and "), strings.Join(missing, " and "))
-	}
-	return false
+	return set, missing
 }
 
-func set(env Environment, names []string) []string {
-	var list []string
-	for _, name := range names {
-		if env.Get(name) != "" {
-			list = append(list, name)
-		}
-	}
-	return list
-}
-
+// add takes over an identity. name is what people call this way of proving it, if they have a name.
 func (d *detection) add(identity IdentityConfig, outlet outletChoice, finding Finding) {
+	finding.Outlet = "none, but wisp get " + identity.Name
+	if outlet.Options != nil {
+		finding.Outlet = outlet.Kind + " at " + strings.Replace(outlet.Options.String(), anyIdentity, identity.Name, 1)
+		d.config.Outlets = append(d.config.Outlets, OutletConfig{Identity: identity.Name, Outlet: outlet})
+	}
 	d.config.Identities = append(d.config.Identities, identity)
-	d.config.Outlets = append(d.config.Outlets, OutletConfig{Identity: identity.Name, Outlet: outlet})
 	d.findings = append(d.findings, finding)
 }
 
 func (d *detection) aws() {
-	names := []string{"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"}
-	if !d.all(names, names...) {
+	const role, file = "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"
+	if d.env.Get(role) == "" {
+		if d.env.Get(file) != "" {
+			d.problem("%s is set, but not %s", file, role)
+		}
+		return
+	}
+	proof, ok := d.proof("AWS", role, file, "")
+	if !ok {
 		return
 	}
 	exchange := &awsExchange{
-		RoleARN:     d.env.Get("AWS_ROLE_ARN"),
+		RoleARN:     d.env.Get(role),
 		Region:      d.first("AWS_REGION", "AWS_DEFAULT_REGION"),
 		SessionName: d.env.Get("AWS_ROLE_SESSION_NAME"),
 		Legacy:      d.env.Get("AWS_STS_REGIONAL_ENDPOINTS") == "legacy",
@@ -122,23 +124,31 @@ func (d *detection) aws() {
 		exchange.Endpoint = d.first("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
 	}
 	if exchange.Region == "" && exchange.Endpoint == "" {
-		d.problems.add(0, "", "%s are set, but not AWS_REGION, which says whose STS to ask", strings.Join(names, " and "))
+		d.problem("%s are set, but not AWS_REGION, which says whose STS to ask", strings.Join(append([]string{role}, proof.variables...), " and "))
 	}
 	if bundle := d.env.Get("AWS_CA_BUNDLE"); bundle != "" {
 		d.config.Upstream.CAFile = bundle
 	}
-	token := d.env.Get("AWS_WEB_IDENTITY_TOKEN_FILE")
 	d.add(
-		IdentityConfig{Name: "aws", Source: fromFile(token, ""), Exchange: exchangeOf("aws", exchange)},
+		IdentityConfig{Name: "aws", Source: proof.source, Exchange: exchangeOf("aws", exchange)},
 		outletOf("awsContainer", &awsContainerOutlet{}),
-		Finding{"AWS", "AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE", fmt.Sprintf("role %s, token %s", exchange.RoleARN, token)},
+		proof.finding("IRSA", "AWS", role).of("role %s", exchange.RoleARN),
 	)
 }
 
 func (d *detection) entra() {
-	// AZURE_CLIENT_ID and AZURE_TENANT_ID alone belong to other ways of signing in, too.
-	names := []string{"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"}
-	if !d.all(names, "AZURE_FEDERATED_TOKEN_FILE") {
+	const file = "AZURE_FEDERATED_TOKEN_FILE"
+	// Client and tenant alone belong to other ways of signing in, too.
+	names, missing := d.split("AZURE_CLIENT_ID", "AZURE_TENANT_ID")
+	if others, _ := d.split("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"); d.env.Get(file) == "" && (len(missing) > 0 || len(others) > 0 || !d.proven()) {
+		return
+	}
+	if len(missing) > 0 {
+		d.problem("%s is set, but not %s", file, strings.Join(missing, " and "))
+		return
+	}
+	proof, ok := d.proof("Entra", "AZURE_CLIENT_ID", file, "")
+	if !ok {
 		return
 	}
 	exchange := &entraExchange{
@@ -150,56 +160,84 @@ func (d *detection) entra() {
 	if d.env.Get("IDENTITY_HEADER") != "" {
 		outlet.SecretFile, outlet.SecretEnv = "", "IDENTITY_HEADER"
 	}
-	token := d.env.Get("AZURE_FEDERATED_TOKEN_FILE")
 	d.add(
-		IdentityConfig{Name: "azure", Source: fromFile(token, ""), Exchange: exchangeOf("entra", exchange)},
+		IdentityConfig{Name: "azure", Source: proof.source, Exchange: exchangeOf("entra", exchange)},
 		outletOf("appService", outlet),
-		Finding{"Entra", strings.Join(names, ", "), fmt.Sprintf("client %s of tenant %s, token %s", exchange.ClientID, exchange.TenantID, token)},
+		proof.finding("AKS workload identity", "Entra", names...).of("client %s of tenant %s", exchange.ClientID, exchange.TenantID),
 	)
 }
 
 func (d *detection) google() {
-	const variable = "GOOGLE_APPLICATION_CREDENTIALS"
-	path := d.env.Get(variable)
-	if path == "" {
-		return
+	const document, audience = "GOOGLE_APPLICATION_CREDENTIALS", "WISP_GOOGLE_AUDIENCE"
+	outlet := outletOf("gceMetadata", &gceMetadataOutlet{ProjectID: d.first("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")})
+	switch both, _ := d.split(document, audience); {
+	case len(both) == 2:
+		d.problem("both %s and %s describe a Google identity: unset one of them", document, audience)
+	case d.env.Get(document) != "":
+		d.externalAccount(document, outlet)
+	case d.env.Get(audience) != "":
+		proof, ok := d.proof("Google", audience, "WISP_GOOGLE_TOKEN_FILE", "")
+		if !ok {
+			return
+		}
+		exchange := &googleExchange{
+			Audience:       d.env.Get(audience),
+			ServiceAccount: d.env.Get("WISP_GOOGLE_SERVICE_ACCOUNT"),
+			QuotaProject:   d.env.Get("GOOGLE_CLOUD_QUOTA_PROJECT"),
+		}
+		d.add(
+			IdentityConfig{Name: "google", Source: proof.source, Exchange: exchangeOf("google", exchange)}, outlet,
+			proof.finding("workload identity federation", "Google", audience).of("provider %s, %s", exchange.Audience, cmp.Or(exchange.ServiceAccount, "no service account")),
+		)
 	}
+}
+
+// externalAccount takes over the file that tells client libraries everything.
+func (d *detection) externalAccount(variable string, outlet outletChoice) {
+	path := d.env.Get(variable)
 	document, err := d.env.ReadFile(path)
 	if err != nil {
 		d.problems.add(0, variable, "cannot be read: %v", err)
 		return
 	}
-	options, file, list := googlests.FromExternalAccount(document)
+	source, exchange, list := fromExternalAccount(document, d.env.Get("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES") == "1")
 	for _, problem := range list {
 		d.problems.add(0, variable+" ("+path+")", "%v", problem)
 	}
 	if len(list) > 0 {
 		return
 	}
-	exchange := &googleExchange{
-		Audience: options.Audience, ServiceAccount: options.ServiceAccount, Lifetime: options.Lifetime,
-		Scopes: options.Scopes, QuotaProject: options.QuotaProject, SubjectTokenType: options.SubjectTokenType,
-		UniverseDomain: options.UniverseDomain, TokenURL: options.TokenURL, ImpersonationURL: options.ImpersonationURL,
-	}
-	from := fromFile(absolute(file.Path), file.Field)
-	if options.SubjectTokenType == refresher.TypeSAML2 {
-		from.Options.(*fileSource).Type = "saml2"
-	}
-	outlet := &gceMetadataOutlet{ProjectID: d.first("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")}
 	d.add(
-		IdentityConfig{Name: "google", Source: from, Exchange: exchangeOf("google", exchange)},
-		outletOf("gceMetadata", outlet),
-		Finding{"Google", variable, fmt.Sprintf("provider %s, token %s", options.Audience, file.Path)},
+		IdentityConfig{Name: "google", Source: source, Exchange: exchange}, outlet,
+		Finding{Name: "an external_account file", From: variable, What: fmt.Sprintf("provider %s, token from %s", exchange.Options.(*googleExchange).Audience, describeSource(source))},
 	)
 }
 
-// absolute is how the libraries read a relative path in an external_account file: from the working
-// directory.
-func absolute(path string) string {
-	if whole, err := filepath.Abs(path); err == nil {
-		return whole
+func (d *detection) oauth() {
+	const url = "WISP_OAUTH_TOKEN_URL"
+	if d.env.Get(url) == "" {
+		return
 	}
-	return path
+	proof, ok := d.proof("OAuth", url, "WISP_OAUTH_TOKEN_FILE", d.env.Get("WISP_OAUTH_SUBJECT_AUDIENCE"))
+	if !ok {
+		return
+	}
+	exchange := &oauthExchange{
+		TokenURL:         d.env.Get(url),
+		Audience:         strings.Fields(d.env.Get("WISP_OAUTH_AUDIENCE")),
+		Scopes:           strings.Fields(d.env.Get("WISP_OAUTH_SCOPE")),
+		ClientID:         d.env.Get("WISP_OAUTH_CLIENT_ID"),
+		ClientSecretFile: d.env.Get("WISP_OAUTH_CLIENT_SECRET_FILE"),
+		PrivateKeyFile:   d.env.Get("WISP_OAUTH_PRIVATE_KEY_FILE"),
+	}
+	var outlet outletChoice
+	if path := d.env.Get("WISP_OAUTH_OUTPUT_FILE"); path != "" {
+		outlet = outletOf("file", &fileOutlet{Path: path, Format: "json"})
+	}
+	d.add(
+		IdentityConfig{Name: "oauth", Source: proof.source, Exchange: exchangeOf("oauthSTS", exchange)}, outlet,
+		proof.finding("a token service", "OAuth", url).of("token service %s", exchange.TokenURL),
+	)
 }
 
 // secretFile is where an outlet's secret is kept when nobody says where.
@@ -209,20 +247,4 @@ func (d *detection) secretFile(name string) string {
 		dir = filepath.Join(user, "wisp")
 	}
 	return filepath.Join(dir, "secrets", name)
-}
-
-func fromFile(path, field string) sourceChoice {
-	file := &fileSource{Path: path, Field: field}
-	if field != "" {
-		file.Format = "json"
-	}
-	return sourceChoice{oneOf[sourceOptions]{"file", file}}
-}
-
-func exchangeOf(kind string, o exchangeOptions) exchangeChoice {
-	return exchangeChoice{oneOf[exchangeOptions]{kind, o}}
-}
-
-func outletOf(kind string, o outletOptions) outletChoice {
-	return outletChoice{oneOf[outletOptions]{kind, o}}
 }

@@ -42,6 +42,24 @@ var (
 		"AZURE_AUTHORITY_HOST":       "https://login.microsoftonline.com/",
 	}
 	adc = map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "/etc/adc.json"}
+
+	// Where nobody else has a word for it.
+	google = map[string]string{
+		"WISP_GOOGLE_AUDIENCE":        "//iam.googleapis.com/projects/123456789/locations/global/workloadIdentityPools/cluster/providers/cluster",
+		"WISP_GOOGLE_SERVICE_ACCOUNT": "reports@shop-prod.iam.gserviceaccount.com",
+	}
+	oauth = map[string]string{
+		"WISP_OAUTH_TOKEN_URL":          "https://keycloak.example/realms/shop/protocol/openid-connect/token",
+		"WISP_OAUTH_AUDIENCE":           "reports",
+		"WISP_OAUTH_CLIENT_ID":          "wisp",
+		"WISP_OAUTH_CLIENT_SECRET_FILE": "/etc/wisp/client-secret",
+		"WISP_OAUTH_OUTPUT_FILE":        "/run/wisp/oauth.json",
+		"WISP_OAUTH_SUBJECT_AUDIENCE":   "https://keycloak.example/realms/shop",
+	}
+	github = map[string]string{
+		"ACTIONS_ID_TOKEN_REQUEST_URL":   "https://run-actions-1-azure-eastus.actions.githubusercontent.com/45//idtoken/1/2?api-version=2.0",
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "hunter2",
+	}
 )
 
 // externalAccount is a document as gcloud writes it, with the given subject token type and source.
@@ -61,6 +79,7 @@ func externalAccount(tokenType, source string) string {
 const (
 	jwt       = "urn:ietf:params:oauth:token-type:jwt"
 	saml2     = "urn:ietf:params:oauth:token-type:saml2"
+	aws4      = "urn:ietf:params:aws:token-type:aws4_request"
 	textToken = `{"file": "/var/run/secrets/wisp/google/token"}`
 )
 
@@ -108,6 +127,34 @@ func TestDetect(t *testing.T) {
 		{"google_url_source", adc, externalAccount(jwt, `{"url": "http://169.254.169.254/token"}`)},
 		{"google_executable_source", adc, externalAccount(jwt, `{"executable": {"command": "/bin/sh -c id"}}`)},
 		{"google_hostile_urls", adc, strings.ReplaceAll(externalAccount(jwt, textToken), "sts.googleapis.com", "sts.googleapis.com.evil.example")},
+		{"google_url_source_elsewhere", adc, externalAccount(jwt, `{"url": "http://10.0.0.1/token", "headers": {"Authorization": "hunter2"}}`)},
+		{"google_executable_permitted", with(adc, set("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")),
+			externalAccount(jwt, `{"executable": {"command": "/bin/print-token  --for reports", "timeout_millis": 5000, "output_file": "/run/token.json"}}`)},
+		{"google_aws_source", adc, externalAccount(aws4, `{"environment_id": "aws1", "region_url": "http://169.254.169.254/latest/meta-data/placement/availability-zone",
+			"url": "http://169.254.169.254/latest/meta-data/iam/security-credentials", "imdsv2_session_token_url": "http://169.254.169.254/latest/api/token",
+			"regional_cred_verification_url": "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"}`)},
+		{"google_azure_source", adc, externalAccount(jwt, `{"url": "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=api://wisp",
+			"headers": {"Metadata": "True"}, "format": {"type": "json", "subject_token_field_name": "access_token"}}`)},
+		{"google_audience", with(google, set("WISP_GOOGLE_TOKEN_FILE", "/token")), ""},
+		{"google_audience_alone", google, ""},
+		{"google_twice", with(adc, google), externalAccount(jwt, textToken)},
+		{"github_aws", with(github, irsa, set("AWS_WEB_IDENTITY_TOKEN_FILE", "")), ""},
+		{"github_all", with(github, irsa, aks, google, oauth, set("AWS_WEB_IDENTITY_TOKEN_FILE", ""), set("AZURE_FEDERATED_TOKEN_FILE", "")), ""},
+		{"github_alone", github, ""},
+		{"github_and_client_secret", with(github, aks, set("AZURE_FEDERATED_TOKEN_FILE", ""), set("AZURE_CLIENT_SECRET", "hunter2")), ""},
+		{"github_on_eks", with(github, irsa), ""},
+		{"github_on_eks_as_github", with(github, irsa, set("WISP_SOURCE", "githubActions")), ""},
+		{"github_on_eks_as_pod", with(github, irsa, set("WISP_SOURCE", "file")), ""},
+		{"github_without_permission", with(irsa, set("AWS_WEB_IDENTITY_TOKEN_FILE", ""), set("WISP_SOURCE", "githubActions")), ""},
+		{"vm_azure_to_aws", with(irsa, set("AWS_WEB_IDENTITY_TOKEN_FILE", ""), set("WISP_SOURCE", "azureIMDS"), set("WISP_AZURE_IMDS_RESOURCE", "api://wisp")), ""},
+		{"vm_azure_no_resource", with(irsa, set("AWS_WEB_IDENTITY_TOKEN_FILE", ""), set("WISP_SOURCE", "azureIMDS")), ""},
+		{"vm_google_to_entra", with(aks, set("AZURE_FEDERATED_TOKEN_FILE", ""), set("WISP_SOURCE", "gceMetadata")), ""},
+		{"vm_aws_to_google", with(google, set("WISP_SOURCE", "awsCallerIdentity")), ""},
+		{"vm_aws_to_entra", with(aks, set("AZURE_FEDERATED_TOKEN_FILE", ""), set("WISP_SOURCE", "awsCallerIdentity")), ""},
+		{"source_unknown", with(irsa, set("WISP_SOURCE", "vault")), ""},
+		{"source_without_file", with(google, set("WISP_SOURCE", "file")), ""},
+		{"oauth", with(oauth, set("WISP_OAUTH_TOKEN_FILE", "/token"), set("WISP_OAUTH_SCOPE", "read write")), ""},
+		{"oauth_no_outlet", with(oauth, set("WISP_OAUTH_TOKEN_FILE", "/token"), set("WISP_OAUTH_OUTPUT_FILE", "")), ""},
 		{"all_three", with(irsa, aks, adc), externalAccount(jwt, textToken)},
 		{"all_halves", with(irsa, aks, adc, set("AWS_ROLE_ARN", ""), set("AZURE_CLIENT_ID", "")), ""},
 		{"nothing", nil, ""},
@@ -120,7 +167,7 @@ func TestDetect(t *testing.T) {
 			c, findings, err := agent.Detect(environment(test.variables, files))
 			var b strings.Builder
 			for _, f := range findings {
-				fmt.Fprintf(&b, "found %s in %s: %s\n", f.Cloud, f.From, f.What)
+				fmt.Fprintf(&b, "found %s\n", f)
 			}
 			switch {
 			case err != nil:

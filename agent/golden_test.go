@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,6 +28,16 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
+// documentsDir is what documents may call ${DIR}, for paths that have to be absolute.
+func documentsDir(t testing.TB) string {
+	t.Helper()
+	dir, err := filepath.Abs(filepath.Join("testdata", "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // documents are the files that match a pattern below testdata/config, by name.
 func documents(t testing.TB, pattern string) map[string][]byte {
 	t.Helper()
@@ -43,7 +54,7 @@ func documents(t testing.TB, pattern string) map[string][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts[name] = text
+		texts[name] = bytes.ReplaceAll(text, []byte("${DIR}"), []byte(documentsDir(t)))
 	}
 	return texts
 }

@@ -52,10 +52,11 @@ func TestImportRules(t *testing.T) {
 		upstream  = module + "/refresher/upstream"
 		cloudtest = module + "/refresher/cloudtest"
 		sources   = module + "/refresher/source"
+		execution = module + "/refresher/execsource"
 		endpoints = module + "/endpoints"
 		agent     = module + "/agent"
 	)
-	exchangers := []string{engine + "/awssts", engine + "/googlests", engine + "/entra", engine + "/subject"}
+	exchangers := []string{engine + "/awssts", engine + "/googlests", engine + "/entra", engine + "/oauthsts", engine + "/subject"}
 	wireLeaves := []string{endpoints + "/azuretoken", endpoints + "/format"}
 	standard := map[string]bool{}
 	for _, p := range listPackages(t, "std") {
@@ -78,8 +79,12 @@ func TestImportRules(t *testing.T) {
 				if own && imported != engine && imported != upstream {
 					forbidden("an exchanger knows the engine and the way to the clouds, nothing else of ours")
 				}
-			case p.ImportPath == sources, p.ImportPath == upstream:
-				if own && imported != engine {
+			case p.ImportPath == sources:
+				if own && imported != engine && imported != upstream && imported != execution {
+					forbidden("a source knows the engine, how to ask, and what programs answer, nothing else of ours")
+				}
+			case p.ImportPath == upstream, p.ImportPath == execution:
+				if own && imported != engine && imported != upstream {
 					forbidden("it knows the engine, nothing else of ours")
 				}
 			case strings.HasSuffix(p.ImportPath, "test"):

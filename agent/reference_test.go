@@ -44,7 +44,7 @@ func sections() []section {
 }
 
 // keys lists the keys of a struct with what its doc tags say, those of an object within it as
-// "object.key".
+// "object.key", those of a list's objects as "list[].key" unless they have a section of their own.
 func keys(of reflect.Type, prefix string) [][2]string {
 	var list [][2]string
 	for field := range of.Fields() {
@@ -53,8 +53,18 @@ func keys(of reflect.Type, prefix string) [][2]string {
 			continue
 		}
 		list = append(list, [2]string{prefix + name, field.Tag.Get("doc")})
-		if strings.HasSuffix(field.Type.Name(), "Config") {
-			list = append(list, keys(field.Type, prefix+name+".")...)
+		inner := field.Type
+		switch inner.Kind() {
+		case reflect.Pointer:
+			inner = inner.Elem()
+		case reflect.Slice:
+			inner, name = inner.Elem(), name+"[]"
+			if inner == reflect.TypeFor[IdentityConfig]() || inner == reflect.TypeFor[OutletConfig]() {
+				continue
+			}
+		}
+		if strings.HasSuffix(inner.Name(), "Config") {
+			list = append(list, keys(inner, prefix+name+".")...)
 		}
 	}
 	return list
@@ -142,7 +152,7 @@ func TestDocumentedExamples(t *testing.T) {
 
 // The defaults that the doc tags promise.
 func TestDocumentedDefaults(t *testing.T) {
-	floors := map[string]time.Duration{"aws": 15 * time.Minute, "google": 6 * time.Minute, "entra": 6 * time.Minute, "subject": 0}
+	floors := map[string]time.Duration{"aws": 15 * time.Minute, "google": 6 * time.Minute, "entra": 6 * time.Minute, "oauthSTS": time.Minute, "subject": 0}
 	for _, k := range exchangeKinds {
 		want, known := floors[k.name]
 		if got := k.new().floor(); !known || got != want {

@@ -17,11 +17,19 @@ import (
 var (
 	sourceKinds = []kindOf[sourceOptions]{
 		{"file", func() sourceOptions { return new(fileSource) }},
+		{"url", func() sourceOptions { return new(urlSource) }},
+		{"executable", func() sourceOptions { return new(executableSource) }},
+		{"githubActions", func() sourceOptions { return new(githubSource) }},
+		{"azureIMDS", func() sourceOptions { return new(azureIMDSSource) }},
+		{"gceMetadata", func() sourceOptions { return new(gceMetadataSource) }},
+		{"awsCallerIdentity", func() sourceOptions { return new(awsCallerSource) }},
+		{"identity", func() sourceOptions { return new(identitySource) }},
 	}
 	exchangeKinds = []kindOf[exchangeOptions]{
 		{"aws", func() exchangeOptions { return new(awsExchange) }},
 		{"google", func() exchangeOptions { return new(googleExchange) }},
 		{"entra", func() exchangeOptions { return new(entraExchange) }},
+		{"oauthSTS", func() exchangeOptions { return new(oauthExchange) }},
 		{"subject", func() exchangeOptions { return new(subjectExchange) }},
 	}
 	outletKinds = []kindOf[outletOptions]{
@@ -40,6 +48,7 @@ const (
 	accessKey    shape = "an AWS access key"
 	googleBearer shape = "a Google token"
 	entraBearer  shape = "an Entra token"
+	oauthBearer  shape = "an OAuth token"
 	subjectToken shape = "the subject token"
 )
 
@@ -48,16 +57,29 @@ type surroundings struct {
 	transport *upstream.Transport
 	watcher   *source.Watcher
 	log       *slog.Logger
+	getenv    func(string) string
+	// identities are those that were made before, by name: all on which this one may be built.
+	identities map[string]*refresher.Identity
 }
 
 // sourceOptions are the options of one kind of source.
 type sourceOptions interface {
-	// check reports what is wrong with the options themselves.
-	check() []refresher.FieldError
-	// tokenType is the RFC 8693 type of its tokens.
+	// check reports what is wrong with the options themselves, and with them for the exchange x, which
+	// is nil if the document has none.
+	check(x exchangeOptions, transport *upstream.Transport) []refresher.FieldError
+	// tokenType is the RFC 8693 type of its tokens; empty if that cannot be told.
 	tokenType() string
-	// source makes it. audiences are those that the identity's exchange expects in the token.
-	source(s surroundings, audiences []string) (refresher.Source, error)
+	// source makes it, for the exchange x.
+	source(s surroundings, x exchangeOptions) (refresher.Source, error)
+}
+
+// A chainedSource is one that may show what another identity yields.
+type chainedSource interface {
+	sourceOptions
+	// builtOn is the name of that identity; empty if there is none.
+	builtOn() string
+	// join takes note of the other identity. It says why that does not fit; empty if it does.
+	join(other *IdentityConfig, transport *upstream.Transport) string
 }
 
 // exchangeOptions are the options of one kind of exchange.

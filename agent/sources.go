@@ -2,78 +2,77 @@ package agent
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/wisp-sidecar/wisp/refresher"
-	"github.com/wisp-sidecar/wisp/refresher/source"
 )
 
-// fileSource is a subject token in a file that somebody else renews: a projected service-account
-// token, above all.
-type fileSource struct {
-	Path   string `yaml:"path" doc:"absolute path of the file; mount its directory, never the file alone with subPath (required)"`
-	Format string `yaml:"format" doc:"text: the file is the token; json: the token is a field of a JSON object (default text)"`
-	Field  string `yaml:"field" doc:"name of that field (required with format json)"`
-	Type   string `yaml:"type" doc:"jwt, id_token or saml2 (default jwt)"`
-	Watch  string `yaml:"watch" doc:"auto: be told of changes by inotify where that works; poll: look every 5 seconds (default auto)"`
-}
-
-// tokenTypes are the short names of the token types that a file may hold.
+// tokenTypes are the short names of the types that a subject token may have, where a document says so.
 var tokenTypes = map[string]string{
-	"":         refresher.TypeJWT,
-	"jwt":      refresher.TypeJWT,
-	"id_token": refresher.TypeIDToken,
-	"saml2":    refresher.TypeSAML2,
+	"":             refresher.TypeJWT,
+	"jwt":          refresher.TypeJWT,
+	"id_token":     refresher.TypeIDToken,
+	"saml2":        refresher.TypeSAML2,
+	"access_token": refresher.TypeAccessToken,
 }
 
-func (o *fileSource) check() []refresher.FieldError {
-	var list []refresher.FieldError
+// shortType is the name of a type in a document.
+func shortType(uri string) string {
+	for _, name := range slices.Sorted(maps.Keys(tokenTypes)) {
+		if name != "" && tokenTypes[name] == uri {
+			return name
+		}
+	}
+	return uri
+}
+
+// checkType reports a type that is not one of those allowed, or of tokenTypes if none are given.
+func checkType(name string, allowed ...string) []refresher.FieldError {
+	if len(allowed) == 0 {
+		allowed = slices.Sorted(maps.Keys(tokenTypes))[1:]
+	}
+	if name == "" || slices.Contains(allowed, name) {
+		return nil
+	}
+	return []refresher.FieldError{{Field: "type", Problem: "must be one of " + strings.Join(allowed, ", ")}}
+}
+
+// checkDocument checks how a token sits in a document that somebody else writes.
+func checkDocument(format, field, tokenType string) []refresher.FieldError {
+	list := checkType(tokenType)
 	report := func(field, problem string) {
 		list = append(list, refresher.FieldError{Field: field, Problem: problem})
 	}
-	switch {
-	case o.Path == "":
-		report("path", "is missing")
-	case !filepath.IsAbs(o.Path) || strings.HasSuffix(o.Path, "/") || strings.ContainsRune(o.Path, 0):
-		report("path", "must be the absolute path of a file")
-	}
-	switch o.Format {
+	switch format {
 	case "", "text":
-		if o.Field != "" {
+		if field != "" {
 			report("field", "has no meaning without format: json")
 		}
 	case "json":
-		if o.Field == "" {
+		if field == "" {
 			report("field", "is missing: which field of the JSON object is the token")
 		}
 	default:
 		report("format", "must be text or json")
 	}
-	if _, known := tokenTypes[o.Type]; !known {
-		report("type", "must be one of "+strings.Join(slices.Sorted(maps.Keys(tokenTypes))[1:], ", "))
-	}
-	if !slices.Contains([]string{"", "auto", "poll"}, o.Watch) {
-		report("watch", "must be auto or poll")
-	}
 	return list
 }
 
-func (o *fileSource) tokenType() string { return tokenTypes[o.Type] }
-
-func (o *fileSource) source(s surroundings, audiences []string) (refresher.Source, error) {
-	file, err := source.NewFile(source.FileOptions{
-		Path:      o.Path,
-		Format:    source.Format{JSONField: o.Field},
-		Type:      o.tokenType(),
-		Audiences: audiences,
-		Watcher:   s.watcher,
-		Poll:      o.Watch == "poll",
-		Log:       s.log,
-	})
-	if err != nil {
-		return nil, err // not file: a nil *File in an interface is not nil
+// audienceFor is the audience to ask a token for: what the document says, else what the exchange
+// expects; empty if nobody knows.
+func audienceFor(configured string, x exchangeOptions) string {
+	if configured != "" || x == nil || len(x.audiences()) == 0 {
+		return configured
 	}
-	return file, nil
+	return x.audiences()[0]
+}
+
+// madeSource turns a constructor's results into those of the registry's interfaces, where a nil
+// pointer must not become an interface that is not nil.
+func madeSource[T refresher.Source](s T, err error) (refresher.Source, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }

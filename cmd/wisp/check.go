@@ -21,7 +21,7 @@ listed with its line and path.`,
 			c, findings, err := load(*config)
 			out := command.OutOrStdout()
 			for _, f := range findings {
-				fmt.Fprintf(out, "found %s in %s: %s\n", f.Cloud, f.From, f.What)
+				fmt.Fprintln(out, "found", f)
 			}
 			if err != nil {
 				return err

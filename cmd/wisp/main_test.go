@@ -69,11 +69,12 @@ func TestBinarySize(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := regexp.MustCompile(`(?m)^TAGS\s*=\s*(\S+)$`).FindSubmatch(makefile)
-	if tags == nil || !strings.Contains(string(makefile), `CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)"`) {
+	strip := regexp.MustCompile(`(?m)^STRIP\s*=\s*(.+)$`).FindSubmatch(makefile)
+	if tags == nil || strip == nil || !strings.Contains(string(makefile), `CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)"`) {
 		t.Fatal("the Makefile builds in another way than this test")
 	}
 	binary := filepath.Join(t.TempDir(), "wisp")
-	build := exec.Command("go", "build", "-tags", string(tags[1]), "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
+	build := exec.Command("go", "build", "-tags", string(tags[1]), "-trimpath", "-ldflags", string(strip[1]), "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

@@ -37,7 +37,7 @@ SIGUSR1: get new credentials now.`,
 			slog.SetLogLoggerLevel(slog.LevelDebug)
 			slog.SetDefault(log)
 			for _, f := range findings {
-				log.Info("found in the environment", "cloud", f.Cloud, "variables", f.From, "is", f.What)
+				log.Info("found in the environment", "what", f.Name, "variables", f.From, "is", f.What, "outlet", f.Outlet)
 			}
 			for _, warning := range c.Warnings() {
 				log.Warn(warning)

@@ -29,6 +29,8 @@ var partitions = []partition{
 const (
 	globalRegion   = "aws-global"
 	globalEndpoint = "https://sts.amazonaws.com"
+	// defaultRegion is where the global endpoint is. Services that know no regions take it too.
+	defaultRegion = "us-east-1"
 )
 
 // legacyRegions are the regions that existed before STS became regional.
@@ -46,7 +48,7 @@ func partitionOf(region string) partition {
 // endpointProblem says what is wrong with Region given the role; empty if nothing is. A role of
 // one partition cannot be assumed at the STS of another, and the error of STS does not say so.
 func (o Options) endpointProblem() string {
-	role, region := o.partition(), partitionOf(o.Region).name
+	role, region := parseRole(o.RoleARN).partition, partitionOf(o.Region).name
 	switch {
 	case role == "" || role == region:
 		return ""
@@ -75,4 +77,12 @@ func (o Options) url() string {
 		service = "sts-fips"
 	}
 	return "https://" + service + "." + o.Region + "." + suffix
+}
+
+// signingRegion is the region that requests are signed for.
+func (o Options) signingRegion() string {
+	if o.Region == "" || o.Region == globalRegion || o.url() == globalEndpoint {
+		return defaultRegion
+	}
+	return o.Region
 }

@@ -1,18 +1,17 @@
 // Package awssts trades a subject token for AWS credentials with AssumeRoleWithWebIdentity
 // (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html). The
-// token is the authorization: the request is not signed, and no AWS credentials are looked for.
+// token is the authorization: the request is not signed, and no AWS credentials are looked for. From
+// the session that this gives, further roles can be assumed, each from the one before.
 package awssts
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 )
@@ -34,18 +33,20 @@ func New(o Options) (*Exchanger, error) {
 	// Built by hand, not from aws.Config: loading that would look at the environment, at ~/.aws and
 	// at metadata services, one of which may be wisp itself.
 	client := sts.New(sts.Options{
-		Region:       o.Region,
+		Region:       o.signingRegion(),
 		BaseEndpoint: aws.String(o.url()),
 		HTTPClient:   o.Transport.Client(),
 		Credentials:  aws.AnonymousCredentials{},
+		HTTPSignerV4: newSigner(),
 		Retryer:      aws.NopRetryer{}, // the Refresher retries; two layers would multiply
 		AppID:        "wisp",
 	})
 	return &Exchanger{options: o, client: client}, nil
 }
 
-// Exchange assumes the role. The credential is an [refresher.AccessKey]. AWS has one kind of
-// credential per role, so any target but the zero one is refused.
+// Exchange assumes the role, and then those of the chain. The credential is an
+// [refresher.AccessKey]. AWS has one kind of credential per role, so any target but the zero one is
+// refused.
 func (x *Exchanger) Exchange(ctx context.Context, subject refresher.Token, target refresher.Target) (refresher.Credential, error) {
 	if target != (refresher.Target{}) {
 		return refresher.Credential{}, &refresher.Error{
@@ -57,61 +58,46 @@ func (x *Exchanger) Exchange(ctx context.Context, subject refresher.Token, targe
 	if refresher.AttemptFrom(ctx) == nil { // a caller without engine; failures are read from it
 		ctx = refresher.WithAttempt(ctx, new(refresher.Attempt))
 	}
-	attempt := refresher.AttemptFrom(ctx)
-	duration := x.options.duration()
-	attempt.Record(func(d *refresher.AttemptData) { d.Requested = duration })
+	refresher.AttemptFrom(ctx).Record(func(d *refresher.AttemptData) { d.Requested = x.options.Lifetime() })
 
 	// What STS says about a token that cannot be read is worth more than what can be said here.
 	claims, _ := refresher.ParseClaims(subject.Raw)
-	name := x.options.SessionName
-	if name == "" {
-		name = sessionName(claims)
+	name := cmp.Or(x.options.SessionName, sessionName(claims))
+	s, err := x.begin(ctx, subject, claims, name)
+	for i := 0; err == nil && i < len(x.options.Chain); i++ {
+		s, err = x.hop(ctx, i, name, s)
 	}
+	if err == nil {
+		err = x.guard(s)
+	}
+	if err != nil {
+		return refresher.Credential{}, err
+	}
+	return refresher.Credential{Value: s.key, Expires: s.expires}, nil
+}
+
+// begin trades the token for the first session.
+func (x *Exchanger) begin(ctx context.Context, subject refresher.Token, claims refresher.Claims, name string) (session, error) {
 	out, err := x.client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn:          aws.String(x.options.RoleARN),
 		RoleSessionName:  aws.String(name),
 		WebIdentityToken: aws.String(subject.Raw.Reveal()),
-		DurationSeconds:  aws.Int32(int32(duration / time.Second)),
+		DurationSeconds:  seconds(x.options.duration()),
+		Policy:           optional(x.options.Policy),
+		PolicyArns:       policyDescriptors(x.options.PolicyARNs),
 	})
 	if err != nil {
-		return refresher.Credential{}, x.failure(ctx, err, claims)
+		return session{}, x.failure(ctx, err, claims)
 	}
-	return x.credential(out, attempt.ServerNow())
+	return newSession(out.Credentials, out.AssumedRoleUser, x.options.RoleARN, refresher.AttemptFrom(ctx).ServerNow())
 }
 
-// credential checks what STS gave, by the service's clock. The SDK turns elements that are missing
-// from an answer into nil, and an empty answer into an empty output.
-func (x *Exchanger) credential(out *sts.AssumeRoleWithWebIdentityOutput, now time.Time) (refresher.Credential, error) {
-	given := out.Credentials
-	if given == nil {
-		given = &types.Credentials{}
-	}
-	key := refresher.AccessKey{
-		ID:           aws.ToString(given.AccessKeyId),
-		Secret:       refresher.Secret(aws.ToString(given.SecretAccessKey)),
-		SessionToken: refresher.Secret(aws.ToString(given.SessionToken)),
-		AccountID:    x.options.account(),
-	}
-	if user := out.AssumedRoleUser; user != nil {
-		if m := assumedRoleARN.FindStringSubmatch(aws.ToString(user.Arn)); m != nil {
-			key.AccountID = m[1]
-		}
-	}
-	expires := aws.ToTime(given.Expiration)
-	switch {
-	case key.ID == "" || key.Secret == "" || key.SessionToken == "":
-		return refresher.Credential{}, badCredential(errors.New("STS answered without complete credentials"))
-	case expires.IsZero():
-		return refresher.Credential{}, badCredential(errors.New("STS answered without an expiration"))
-	case !expires.After(now):
-		return refresher.Credential{}, badCredential(fmt.Errorf("STS answered with credentials that expired at %s", expires.UTC().Format(time.RFC3339)))
-	}
-	return refresher.Credential{Value: key, Expires: expires}, nil
-}
+func seconds(d time.Duration) *int32 { return aws.Int32(int32(d / time.Second)) }
 
-// assumedRoleARN is the ARN of a role session, from which the account is taken.
-var assumedRoleARN = regexp.MustCompile(`^arn:[a-z-]+:sts::([0-9]{12}):assumed-role/`)
-
-func badCredential(err error) *refresher.Error {
-	return &refresher.Error{Class: refresher.Transient, Code: refresher.CodeBadCredential, Err: err}
+// optional is a parameter that is not sent if it is empty.
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }

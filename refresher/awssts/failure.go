@@ -2,6 +2,7 @@ package awssts
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,6 +39,11 @@ var classes = map[string]refresher.Class{
 	// By its documentation this can also mean that the token has expired or was revoked.
 	"IDPRejectedClaim": refresher.SubjectToken,
 
+	// Of signed calls. The keys are those of a session that has just begun.
+	"InvalidClientTokenId":  refresher.Transient,
+	"SignatureDoesNotMatch": refresher.Transient,
+	"RequestExpired":        refresher.Transient,
+
 	"AccessDenied": refresher.Settling,
 
 	"ValidationError":         refresher.Denied,
@@ -47,23 +53,32 @@ var classes = map[string]refresher.Class{
 	"RegionDisabledException": refresher.Denied,
 }
 
-// failure sorts what went wrong, and says what the token's claims have to do with it. Claims are
-// no secret; the token's signature is.
+// failure sorts what went wrong with the first call, and says what the token's claims have to do
+// with it. Claims are no secret; the token's signature is.
 func (x *Exchanger) failure(ctx context.Context, err error, claims refresher.Claims) *refresher.Error {
-	status := refresher.AttemptFrom(ctx).Data().Status
-	if status == 0 {
-		return upstream.NetworkError(err)
+	e, reply := sortFailure(ctx, err)
+	x.explain(e, reply, claims)
+	return e
+}
+
+// sortFailure sorts by what any call can fail of.
+func sortFailure(ctx context.Context, err error) (*refresher.Error, upstream.Reply) {
+	data := refresher.AttemptFrom(ctx).Data()
+	if data.Status == 0 {
+		return upstream.NetworkError(err), upstream.Reply{}
 	}
-	if status/100 == 2 {
-		return badCredential(fmt.Errorf("STS answered with something that cannot be read: %w", upstream.NetworkError(err)))
+	if data.Status/100 == 2 {
+		return badCredential(fmt.Errorf("STS answered with something that cannot be read: %w", upstream.NetworkError(err))), upstream.Reply{}
 	}
 	reply := replyIn(err)
+	if reply == (upstream.Reply{}) {
+		reply = bareReply(data.Body)
+	}
 	e := upstream.StatusError(ctx, reply)
 	if class, ok := classes[reply.Code]; ok {
 		e.Class = class
 	}
-	x.explain(e, reply, claims)
-	return e
+	return e, reply
 }
 
 // replyIn finds what STS itself said. For a body that is XML but not an STS error, such as an HTML
@@ -74,6 +89,20 @@ func replyIn(err error) upstream.Reply {
 		return upstream.Reply{}
 	}
 	return upstream.Reply{Code: api.ErrorCode(), Message: api.ErrorMessage()}
+}
+
+// bareReply reads the error of a service that writes those of its STS as those of its S3: the element
+// Error is the document. The Ceph Object Gateway does.
+func bareReply(body []byte) upstream.Reply {
+	var document struct {
+		XMLName xml.Name `xml:"Error"`
+		Code    string
+		Message string
+	}
+	if xml.Unmarshal(body, &document) != nil || document.Code == "" {
+		return upstream.Reply{}
+	}
+	return upstream.Reply{Code: document.Code, Message: document.Message}
 }
 
 // explain adds the hint, and the class where the message tells more than the code. Messages are no
@@ -90,7 +119,7 @@ func (x *Exchanger) explain(e *refresher.Error, reply upstream.Reply, claims ref
 			e.Hint = unreachable(claims)
 		case says("no openidconnect provider"):
 			e.Class = refresher.Settling
-			e.Hint = fmt.Sprintf("account %s needs an IAM OIDC provider for the issuer %s; a new one takes minutes to be visible", x.options.account(), quote(claims.Issuer))
+			e.Hint = fmt.Sprintf("account %s needs an IAM OIDC provider for the issuer %s; a new one takes minutes to be visible", parseRole(x.options.RoleARN).account, quote(claims.Issuer))
 		case says("audience"):
 			e.Class = refresher.Denied
 			e.Hint = fmt.Sprintf("the token says aud=%s: ask for a token with an audience that the IAM OIDC provider of issuer %s lists, usually %q",
@@ -107,13 +136,26 @@ func (x *Exchanger) explain(e *refresher.Error, reply upstream.Reply, claims ref
 	case "AccessDenied":
 		e.Hint = fmt.Sprintf("the trust policy of %s must allow sts:AssumeRoleWithWebIdentity for %s; a new role or policy takes minutes to be visible",
 			x.options.RoleARN, who(claims))
+		if x.options.RoleARN == "" {
+			e.Hint = fmt.Sprintf("without roleArn the service finds the rights in a claim of the token, and this one says %s: add the claim, or set roleArn", who(claims))
+		}
 	case "ValidationError":
 		if says("duration") {
 			e.Hint = fmt.Sprintf("%s was asked for: raise the role's maximum session duration, or lower duration", x.options.duration())
 		}
+	case "MalformedPolicyDocument":
+		e.Hint = malformedPolicy
+	case "PackedPolicyTooLarge":
+		e.Hint = "shorten policy and policyArns, or the session tags in the token"
 	case "RegionDisabledException":
-		e.Hint = fmt.Sprintf("STS in %s is not activated for account %s: activate it in the account settings of IAM, or choose another region", x.options.Region, x.options.account())
+		e.Hint = regionOff(x.options.Region, parseRole(x.options.RoleARN).account)
 	}
+}
+
+const malformedPolicy = "policy is JSON, but not a policy that IAM understands: correct it"
+
+func regionOff(region, account string) string {
+	return fmt.Sprintf("STS in %s is not activated for account %s: activate it in the account settings of IAM, or choose another region", region, account)
 }
 
 func unreachable(claims refresher.Claims) string {

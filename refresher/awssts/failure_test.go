@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/awssts"
@@ -69,13 +70,15 @@ func TestFailuresAreSorted(t *testing.T) {
 		{"duration too long", 400, refusal("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."),
 			refresher.Denied, "ValidationError", "1h0m0s was asked for: raise the role's maximum session duration"},
 		{"other validation", 400, refusal("ValidationError", "Request ARN is invalid"), refresher.Denied, "ValidationError", ""},
-		{"bad policy", 400, refusal("MalformedPolicyDocument", "Syntax"), refresher.Denied, "MalformedPolicyDocument", ""},
-		{"policy too large", 400, refusal("PackedPolicyTooLarge", "103%"), refresher.Denied, "PackedPolicyTooLarge", ""},
+		{"bad policy", 400, refusal("MalformedPolicyDocument", "Syntax"), refresher.Denied, "MalformedPolicyDocument", "correct it"},
+		{"policy too large", 400, refusal("PackedPolicyTooLarge", "103%"), refresher.Denied, "PackedPolicyTooLarge", "shorten policy"},
 		{"region off", 403, refusal("RegionDisabledException", "STS is not activated in this region for account:123456789012."),
 			refresher.Denied, "RegionDisabledException", "STS in eu-west-1 is not activated for account 123456789012"},
 		{"bad parameter", 400, refusal("InvalidParameterValue", "No"), refresher.Denied, "InvalidParameterValue", ""},
 
 		{"a code nobody knows", 400, refusal("BrandNewProblem", "Surprise"), refresher.Settling, "BrandNewProblem", ""},
+		{"an error in the form of S3", 404, "<?xml version=\"1.0\"?><Error><Code>NoSuchEntity</Code><Message>No role</Message></Error>", refresher.Settling, "NoSuchEntity", ""},
+		{"an Error without a code", 404, "<Error><Message>Lost</Message></Error>", refresher.Transient, refresher.CodeForeignResponse, ""},
 		{"404 with HTML", 404, html, refresher.Transient, refresher.CodeForeignResponse, ""},
 		{"403 with text", 403, "RBAC: access denied", refresher.Transient, refresher.CodeForeignResponse, ""},
 		{"400 with an empty body", 400, "", refresher.Transient, refresher.CodeForeignResponse, ""},
@@ -169,4 +172,44 @@ func TestClaimsInHintsAreQuoted(t *testing.T) {
 	if !strings.Contains(hint, `iss="https://a\nb\x1b[31m"`) || !strings.Contains(hint, `aud="1","2","3",…`) || len(hint) > 700 {
 		t.Errorf("hint = %q, want quoted claims of bounded length", hint)
 	}
+}
+
+// Whatever answers in place of STS, and at whichever call, gives a usable credential or a failure.
+func FuzzAnswers(f *testing.F) {
+	good := success("2100-01-01T00:00:00Z")
+	f.Add(200, good, 200, strings.ReplaceAll(good, "AssumeRoleWithWebIdentityRes", "AssumeRoleRes"))
+	f.Add(403, refusal("AccessDenied", "no"), 200, "")
+	f.Add(200, good, 403, refusal("AccessDenied", "no"))
+	f.Add(404, cephRefusal("NoSuchEntity", "The role does not exist."), 200, "")
+	f.Add(200, minioSuccess(), 400, minioRefusal("ExpiredToken", "\x1b"))
+	f.Add(400, "<Error><Code>&x;</Code></Error>", 500, "<Error>")
+	f.Fuzz(func(t *testing.T, status int, body string, hopStatus int, hopBody string) {
+		calls := 0
+		x, err := awssts.New(awssts.Options{
+			RoleARN: role, Region: "eu-west-1", Chain: []awssts.Hop{{RoleARN: hub}},
+			Transport: transport(t, func(*http.Request) (*http.Response, error) {
+				if calls++; calls == 1 {
+					return answer(status, body), nil
+				}
+				return answer(hopStatus, hopBody), nil
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x.Exchange(t.Context(), podToken(), refresher.Target{})
+		if err != nil {
+			e := refresher.AsError(err)
+			if calls == 2 && e.Class == refresher.SubjectToken {
+				t.Errorf("Exchange = %v: no token was refused at the second call", err)
+			}
+			if i := strings.IndexFunc(err.Error(), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+				t.Errorf("Exchange = %q, with an unprintable character at %d", err, i)
+			}
+			return
+		}
+		if key, ok := c.Value.(refresher.AccessKey); !ok || key.ID == "" || key.Secret == "" || key.SessionToken == "" || !c.Expires.After(time.Now()) {
+			t.Errorf("Exchange succeeded with a credential that cannot be used, expires %v", c.Expires)
+		}
+	})
 }

@@ -64,6 +64,19 @@ func TestCheck(t *testing.T) {
 		}, []string{"region"}},
 
 		{"endpoint instead of a region", func(o *awssts.Options) { o.Region, o.Endpoint = "", "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com" }, nil},
+		{"endpoint without a role", func(o *awssts.Options) { o.RoleARN, o.Endpoint = "", "https://minio.example" }, nil},
+		{"endpoint with a region for signing", func(o *awssts.Options) { o.Region, o.Endpoint = "cn-north-1", "https://sts.example" }, nil},
+		{"endpoint and a bad region", func(o *awssts.Options) { o.Region, o.Endpoint = "x y", "https://sts.example" }, []string{"region"}},
+		{"endpoint with a role of MinIO", func(o *awssts.Options) {
+			o.RoleARN, o.Endpoint = "arn:minio:iam:::role/nOybJqMNzNmroqEKq5D0EUsRZw0", "https://minio.example"
+		}, nil},
+		{"role of MinIO without an endpoint", func(o *awssts.Options) { o.RoleARN = "arn:minio:iam:::role/nOybJqMNzNmroqEKq5D0EUsRZw0" }, []string{"roleArn"}},
+		{"role of Ceph without an endpoint", func(o *awssts.Options) { o.RoleARN = "arn:aws:iam:::role/S3Access" }, []string{"roleArn"}},
+		{"hop of Ceph", func(o *awssts.Options) {
+			o.RoleARN, o.Endpoint = "arn:aws:iam::tenant:role/app/a", "https://rgw.example"
+			o.Chain = []awssts.Hop{{RoleARN: "arn:aws:iam:::role/app/b"}}
+		}, nil},
+		{"hop without a role at an endpoint", func(o *awssts.Options) { o.Endpoint, o.Chain = "https://minio.example", []awssts.Hop{{}} }, []string{"chain.0.roleArn"}},
 		{"http endpoint", func(o *awssts.Options) { o.Endpoint = "http://127.0.0.1:4566" }, []string{"endpoint"}},
 		{"http endpoint where allowed", func(o *awssts.Options) { o.Endpoint, o.Transport = "http://127.0.0.1:4566", loopback }, nil},
 	}
@@ -132,6 +145,16 @@ func TestEndpoint(t *testing.T) {
 		{"GovCloud is FIPS", awssts.Options{RoleARN: in("aws-us-gov"), Region: "us-gov-west-1", FIPS: true}, "https://sts.us-gov-west-1.amazonaws.com"},
 		{"China", awssts.Options{RoleARN: in("aws-cn"), Region: "cn-north-1"}, "https://sts.cn-north-1.amazonaws.com.cn"},
 		{"European Sovereign Cloud", awssts.Options{RoleARN: in("aws-eusc"), Region: "eusc-de-east-1"}, "https://sts.eusc-de-east-1.amazonaws.eu"},
+		{"GovCloud with both variants", awssts.Options{RoleARN: in("aws-us-gov"), Region: "us-gov-east-1", FIPS: true, DualStack: true}, "https://sts-fips.us-gov-east-1.api.aws"},
+		{"FIPS and dual stack", awssts.Options{Region: "us-west-1", FIPS: true, DualStack: true}, "https://sts-fips.us-west-1.api.aws"},
+		{"dual stack in China", awssts.Options{RoleARN: in("aws-cn"), Region: "cn-northwest-1", DualStack: true}, "https://sts.cn-northwest-1.api.amazonwebservices.com.cn"},
+		{"dual stack in the European Sovereign Cloud", awssts.Options{RoleARN: in("aws-eusc"), Region: "eusc-de-east-1", DualStack: true}, "https://sts.eusc-de-east-1.api.amazonwebservices.eu"},
+		{"ISO", awssts.Options{RoleARN: in("aws-iso"), Region: "us-iso-east-1"}, "https://sts.us-iso-east-1.c2s.ic.gov"},
+		{"ISOB", awssts.Options{RoleARN: in("aws-iso-b"), Region: "us-isob-east-1"}, "https://sts.us-isob-east-1.sc2s.sgov.gov"},
+		{"ISOE", awssts.Options{RoleARN: in("aws-iso-e"), Region: "eu-isoe-west-1"}, "https://sts.eu-isoe-west-1.cloud.adc-e.uk"},
+		{"ISOF", awssts.Options{RoleARN: in("aws-iso-f"), Region: "us-isof-south-1"}, "https://sts.us-isof-south-1.csp.hci.ic.gov"},
+		{"the global one has no variants", awssts.Options{Region: "aws-global", FIPS: true, DualStack: true}, "https://sts.amazonaws.com"},
+		{"a path", awssts.Options{Endpoint: "https://gateway.example/aws/sts"}, "https://gateway.example/aws/sts"},
 		{"override", awssts.Options{Endpoint: "https://sts.internal.example:8443", FIPS: true}, "https://sts.internal.example:8443"},
 	}
 	for _, tt := range tests {
@@ -146,9 +169,11 @@ func TestEndpoint(t *testing.T) {
 // The SDK knows the same names by generated rules: they must agree.
 func TestEndpointsAreThoseOfTheSDK(t *testing.T) {
 	regions := map[string]string{
-		"eu-west-1": "aws", "il-central-1": "aws", "cn-northwest-1": "aws-cn", "us-gov-east-1": "aws-us-gov",
-		"eusc-de-east-1": "aws-eusc", "us-iso-east-1": "aws-iso", "us-isob-east-1": "aws-iso-b",
-		"eu-isoe-west-1": "aws-iso-e", "us-isof-south-1": "aws-iso-f",
+		"eu-west-1": "aws", "us-east-1": "aws", "il-central-1": "aws", "mx-central-1": "aws", "ap-southeast-7": "aws",
+		"cn-north-1": "aws-cn", "cn-northwest-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "us-gov-east-1": "aws-us-gov",
+		"eusc-de-east-1": "aws-eusc", "us-iso-east-1": "aws-iso", "us-iso-west-1": "aws-iso",
+		"us-isob-east-1": "aws-iso-b", "us-isob-west-1": "aws-iso-b", "eu-isoe-west-1": "aws-iso-e",
+		"us-isof-south-1": "aws-iso-f", "us-isof-east-1": "aws-iso-f",
 	}
 	for region, partition := range regions {
 		for _, variant := range []struct{ fips, dualStack bool }{{}, {fips: true}, {dualStack: true}, {fips: true, dualStack: true}} {
@@ -168,6 +193,26 @@ func TestEndpointsAreThoseOfTheSDK(t *testing.T) {
 			if got != want.URI.String() {
 				t.Errorf("endpoint of %s %+v = %s, want %s", region, variant, got, want.URI.String())
 			}
+		}
+	}
+}
+
+// What Legacy moves to the global endpoint is what the SDK's rules move there.
+func TestLegacyRegionsAreThoseOfTheSDK(t *testing.T) {
+	for _, region := range []string{
+		"af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1",
+		"ap-southeast-2", "ap-southeast-3", "ca-central-1", "ca-west-1", "eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1",
+		"eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1",
+		"us-east-1", "us-east-2", "us-west-1", "us-west-2",
+	} {
+		want, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), sts.EndpointParameters{
+			Region: aws.String(region), UseGlobalEndpoint: aws.Bool(true), UseFIPS: aws.Bool(false), UseDualStack: aws.Bool(false),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := endpointOf(t, awssts.Options{Region: region, Legacy: true}); got != want.URI.String() {
+			t.Errorf("legacy endpoint of %s = %s, want %s", region, got, want.URI.String())
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 type AWSOptions struct {
 	Providers []OIDCProvider
 	Roles     []Role
+	Policies  []string          // ARNs of the accounts' own managed policies; those of AWS all exist
 	Transport http.RoundTripper // leads to issuers; nil is http.DefaultTransport
 	Now       func() time.Time  // nil is time.Now
 	Rand      io.Reader         // for keys, secrets and request ids; nil is crypto/rand
@@ -44,6 +45,11 @@ type Role struct {
 	// For AssumeRole: callers of these accounts, who show this external id if there is one.
 	TrustedAccounts []string
 	ExternalID      string
+
+	// For both: whether who may assume the role may do sts:TagSession and sts:SetSourceIdentity too.
+	// A chain needs them also for what it carries over from session to session.
+	TagSession        bool
+	SetSourceIdentity bool
 }
 
 // AWS is the Security Token Service: AssumeRoleWithWebIdentity, AssumeRole and GetCallerIdentity, the
@@ -60,23 +66,14 @@ type AWS struct {
 	mu        sync.Mutex
 	providers map[providerKey]OIDCProvider // guarded by mu, as is all below
 	roles     map[string]Role              // by ARN
+	policies  map[string]bool              // by ARN
 	sessions  map[string]session           // by access key id
 }
 
 type providerKey struct{ account, issuer string }
 
-// A session is what an issued access key stands for.
-type session struct {
-	secret  string
-	token   string
-	expires time.Time
-	role    roleName
-	userID  string
-	arn     string
-}
-
-// NewAWS returns a service that knows the given providers and roles. It panics if one of them is
-// malformed.
+// NewAWS returns a service that knows the given providers, roles and policies. It panics if one of
+// them is malformed.
 func NewAWS(o AWSOptions) *AWS {
 	a := &AWS{
 		verifier:  NewVerifier(VerifierOptions{Transport: o.Transport, Now: o.Now}),
@@ -84,6 +81,7 @@ func NewAWS(o AWSOptions) *AWS {
 		chance:    newChance(o.Rand),
 		providers: make(map[providerKey]OIDCProvider),
 		roles:     make(map[string]Role),
+		policies:  make(map[string]bool),
 		sessions:  make(map[string]session),
 	}
 	for _, p := range o.Providers {
@@ -91,6 +89,9 @@ func NewAWS(o AWSOptions) *AWS {
 	}
 	for _, r := range o.Roles {
 		a.PutRole(r)
+	}
+	for _, arn := range o.Policies {
+		a.PutPolicy(arn)
 	}
 	return a
 }
@@ -112,23 +113,23 @@ func (a *AWS) PutRole(r Role) {
 	a.roles[r.ARN] = r
 }
 
-// Principal returns the ARN that an issued access key stands for, and whether the three parts belong
-// together and have not expired.
-func (a *AWS) Principal(accessKeyID, secretAccessKey, sessionToken string) (arn string, valid bool) {
+// PutPolicy adds a managed policy of an account: arn:aws:iam::123456789012:policy/path/name. It
+// panics if that is not its form.
+func (a *AWS) PutPolicy(arn string) {
+	if !policyARN.MatchString(arn) {
+		panic("cloudtest: not the ARN of an account's policy: " + arn)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s, ok := a.sessions[accessKeyID]
-	valid = ok && s.secret == secretAccessKey && s.token == sessionToken && a.now().Before(s.expires)
-	if !valid {
-		return "", false
-	}
-	return s.arn, true
+	a.policies[arn] = true
 }
 
 // A roleName is a parsed role ARN.
 type roleName struct{ partition, account, name string }
 
 var roleARN = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::(\d{12}):role/(?:[!-~]*/)?([\w+=,.@-]{1,64})$`)
+
+var policyARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:policy/(?:[!-~]*/)?[\w+=,.@-]{1,128}$`)
 
 func parseRoleARN(arn string) (roleName, bool) {
 	m := roleARN.FindStringSubmatch(arn)

@@ -1,13 +1,9 @@
 package cloudtest
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,6 +17,7 @@ func (a *AWS) assumeRoleWithWebIdentity(call awsCall) (any, *awsError) {
 	p := call.parameters
 	token := p.Get("WebIdentityToken")
 	wanted, problems := parseAssume(call)
+	problems = append(problems, wanted.readPolicies(p)...)
 	switch {
 	case token == "":
 		problems = append(problems, "Value null at 'webIdentityToken' failed to satisfy constraint: Member must not be null")
@@ -63,17 +60,27 @@ func (a *AWS) assumeRoleWithWebIdentity(call awsCall) (any, *awsError) {
 	if failure := wanted.checkDuration(policy); failure != nil {
 		return nil, failure
 	}
+	if failure := wanted.readClaims(said.Claims); failure != nil {
+		return nil, failure
+	}
+	if failure := a.check(wanted.attachments, role); failure != nil {
+		return nil, failure
+	}
+	if denied := policy.lacks(wanted.attachments); denied != "" {
+		return nil, &awsError{http.StatusForbidden, "AccessDenied", "Not authorized to perform " + denied}
+	}
 	audience := said.Audience[slices.IndexFunc(said.Audience, func(aud string) bool {
 		return slices.Contains(provider.Audiences, aud)
 	})]
-	credentials, user := a.issue(role, wanted)
+	key, s := a.issue(wanted)
 	return assumeRoleWithWebIdentityResponse{
 		Result: webIdentityResult{
 			Audience:    audience,
-			User:        user,
+			User:        s.user(),
 			Provider:    said.Issuer,
-			Credentials: credentials,
+			Credentials: s.credentials(key),
 			Subject:     said.Subject,
+			attached:    wanted.attached(),
 		},
 		RequestID: call.id,
 	}, nil
@@ -87,6 +94,8 @@ func (a *AWS) assumeRole(call awsCall) (any, *awsError) {
 		return nil, failure
 	}
 	wanted, problems := parseAssume(call)
+	problems = append(problems, wanted.readPolicies(call.parameters)...)
+	problems = append(problems, wanted.readTags(call.parameters)...)
 	external := call.parameters.Get("ExternalId")
 	if call.parameters.Has("ExternalId") {
 		problems = append(problems, checkText("externalId", external, 2, 1224, externalID)...)
@@ -104,14 +113,24 @@ func (a *AWS) assumeRole(call awsCall) (any, *awsError) {
 		return nil, &awsError{http.StatusBadRequest, "ValidationError",
 			"The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"}
 	}
-	policy, ok := a.role(wanted.arn)
-	if !ok || !slices.Contains(policy.TrustedAccounts, caller.role.account) || external != policy.ExternalID && policy.ExternalID != "" {
-		return nil, &awsError{http.StatusForbidden, "AccessDenied", fmt.Sprintf(
-			"User: %s is not authorized to perform: sts:AssumeRole on resource: %s", caller.arn, wanted.arn)}
+	if failure := wanted.inherit(caller); failure != nil {
+		return nil, failure
 	}
-	credentials, user := a.issue(role, wanted)
+	if failure := a.check(wanted.attachments, role); failure != nil {
+		return nil, failure
+	}
+	policy, ok := a.role(wanted.arn)
+	denied := policy.lacks(wanted.attachments)
+	if !ok || !policy.trustsCaller(caller, external) {
+		denied = "sts:AssumeRole"
+	}
+	if denied != "" {
+		return nil, &awsError{http.StatusForbidden, "AccessDenied", fmt.Sprintf(
+			"User: %s is not authorized to perform: %s on resource: %s", caller.ARN, denied, wanted.arn)}
+	}
+	key, s := a.issue(wanted)
 	return assumeRoleResponse{
-		Result:    assumeRoleResult{User: user, Credentials: credentials},
+		Result:    assumeRoleResult{User: s.user(), Credentials: s.credentials(key), attached: wanted.attached()},
 		RequestID: call.id,
 	}, nil
 }
@@ -123,7 +142,7 @@ func (a *AWS) getCallerIdentity(call awsCall) (any, *awsError) {
 		return nil, failure
 	}
 	return getCallerIdentityResponse{
-		Result:    callerIdentity{ARN: caller.arn, UserID: caller.userID, Account: caller.role.account},
+		Result:    callerIdentity{ARN: caller.ARN, UserID: caller.userID, Account: caller.Account},
 		RequestID: call.id,
 	}, nil
 }
@@ -133,12 +152,13 @@ type assume struct {
 	arn         string
 	sessionName string
 	duration    time.Duration
+	attachments
 }
 
 var (
-	sessionName = regexp.MustCompile(`^[\w+=,.@-]*$`)
-	externalID  = regexp.MustCompile(`^[\w+=,.@:/-]*$`)
-	anything    = regexp.MustCompile(``)
+	sessionNameForm = regexp.MustCompile(`^[\w+=,.@-]*$`)
+	externalID      = regexp.MustCompile(`^[\w+=,.@:/-]*$`)
+	anything        = regexp.MustCompile(``)
 )
 
 // parseAssume reads the parameters and lists all that is wrong with them.
@@ -146,7 +166,7 @@ func parseAssume(call awsCall) (assume, []string) {
 	p := call.parameters
 	wanted := assume{arn: p.Get("RoleArn"), sessionName: p.Get("RoleSessionName"), duration: time.Hour}
 	problems := checkText("roleArn", wanted.arn, 20, 2048, anything)
-	problems = append(problems, checkText("roleSessionName", wanted.sessionName, 2, 64, sessionName)...)
+	problems = append(problems, checkText("roleSessionName", wanted.sessionName, 2, 64, sessionNameForm)...)
 	if text := p.Get("DurationSeconds"); text != "" {
 		seconds, err := strconv.Atoi(text)
 		const constraint = "Value '%s' at 'durationSeconds' failed to satisfy constraint: Member must %s"
@@ -206,27 +226,8 @@ func (w assume) checkDuration(role Role) *awsError {
 		"The requested DurationSeconds exceeds the MaxSessionDuration set for this role."}
 }
 
-// trusts evaluates the role's trust policy for a web identity.
-func (r Role) trusts(token Verified) bool {
-	audiences := token.Audience
-	// The condition key …:aud is filled from azp where a token has that claim.
-	if azp, ok := token.Claims["azp"].(string); ok {
-		audiences = []string{azp}
-	}
-	return r.Issuer != "" && r.Issuer == token.Issuer &&
-		like(r.Subjects, token.Subject) &&
-		(len(r.Audiences) == 0 || slices.ContainsFunc(audiences, func(aud string) bool { return like(r.Audiences, aud) }))
-}
-
-// like is the condition operator StringLike.
-func like(patterns []string, value string) bool {
-	// path.Match lets * stop at a slash and gives brackets a meaning; StringLike does neither.
-	neutral := strings.NewReplacer("/", "\x00", "[", "\\[", "\\", "\\\\")
-	subject := strings.ReplaceAll(value, "/", "\x00")
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
-		ok, err := path.Match(neutral.Replace(pattern), subject)
-		return ok && err == nil
-	})
+func (w assume) attached() attached {
+	return attached{PackedPolicySize: w.packed(), SourceIdentity: w.sourceIdentity}
 }
 
 func (a *AWS) provider(account, issuer string) (OIDCProvider, bool) {
@@ -241,33 +242,6 @@ func (a *AWS) role(arn string) (Role, bool) {
 	defer a.mu.Unlock()
 	r, ok := a.roles[arn]
 	return r, ok
-}
-
-// issue makes the keys of a new session.
-func (a *AWS) issue(role roleName, wanted assume) (credentials, assumedRoleUser) {
-	id := sha256.Sum256([]byte(wanted.arn))
-	userID := "AROA" + base32.StdEncoding.EncodeToString(id[:])[:17] + ":" + wanted.sessionName
-	key := "ASIA" + a.chance.text(base32Alphabet, 16)
-	now := a.now()
-	s := session{
-		secret:  a.chance.base64(30), // 40 characters
-		token:   "IQoJb3JpZ2luX2Vj" + a.chance.base64(600),
-		expires: now.Add(a.limit(wanted.duration)).Truncate(time.Second),
-		role:    role,
-		userID:  userID,
-		arn:     fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", role.partition, role.account, role.name, wanted.sessionName),
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	// Long-expired keys are no longer told from unknown ones.
-	maps.DeleteFunc(a.sessions, func(_ string, s session) bool { return now.Sub(s.expires) > 24*time.Hour })
-	a.sessions[key] = s
-	return credentials{
-		AccessKeyID:     key,
-		SecretAccessKey: s.secret,
-		SessionToken:    s.token,
-		Expiration:      s.expires.UTC().Format(time.RFC3339),
-	}, assumedRoleUser{AssumedRoleID: userID, ARN: s.arn}
 }
 
 // webIdentityError gives a refused token the words of STS.

@@ -44,7 +44,7 @@ func (a *AWS) authenticate(call awsCall) (session, *awsError) {
 		return session{}, &awsError{http.StatusForbidden, "InvalidClientTokenId", "The security token included in the request is invalid."}
 	}
 	now := a.now()
-	if !now.Before(s.expires) {
+	if !now.Before(s.Expires) {
 		return session{}, &awsError{http.StatusForbidden, "ExpiredToken", "The security token included in the request is expired"}
 	}
 	if complaint := claimed.check(call, signed, now); complaint != "" {

@@ -30,6 +30,7 @@ type (
 		Provider    string
 		Credentials credentials
 		Subject     string `xml:"SubjectFromWebIdentityToken"`
+		attached
 	}
 
 	assumeRoleResponse struct {
@@ -40,6 +41,11 @@ type (
 	assumeRoleResult struct {
 		User        assumedRoleUser `xml:"AssumedRoleUser"`
 		Credentials credentials
+		attached
+	}
+	attached struct {
+		PackedPolicySize int    `xml:",omitempty"` // percent
+		SourceIdentity   string `xml:",omitempty"`
 	}
 
 	getCallerIdentityResponse struct {

@@ -21,6 +21,8 @@ type EntraOptions struct {
 	Apps []App
 	// Tenants are known besides those of the Apps.
 	Tenants []string
+	// Domains are the verified domain names of tenants: the tenant's id by its name.
+	Domains map[string]string
 	// Resources are the identifiers (application ID URI or GUID) that tokens can be had for; one
 	// trailing slash makes no difference. Nil is Azure Resource Manager (two names), Key Vault,
 	// Storage and Microsoft Graph.
@@ -58,6 +60,7 @@ type FederatedCredential struct {
 type Entra struct {
 	Faults
 	resources []string
+	domains   map[string]string // by name in lower case
 	lifetime  time.Duration
 	verifier  *Verifier
 	now       func() time.Time
@@ -80,8 +83,13 @@ func NewEntra(o EntraOptions) *Entra {
 			"https://vault.azure.net", "https://storage.azure.com", "https://graph.microsoft.com",
 		}
 	}
+	domains := make(map[string]string)
+	for name, tenant := range o.Domains {
+		domains[strings.ToLower(name)] = tenant
+	}
 	e := &Entra{
 		resources: resources,
+		domains:   domains,
 		lifetime:  cmp.Or(o.Lifetime, time.Hour),
 		verifier:  NewVerifier(VerifierOptions{Transport: o.Transport, Now: o.Now}),
 		now:       clock(o.Now),
@@ -164,7 +172,7 @@ func (e *Entra) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "keys":
 		writeJSON(w, entraJSON, http.StatusOK, e.keys.public())
 	case "token":
-		token, failure := e.token(r, path[1])
+		token, failure := e.token(r, cmp.Or(e.domains[strings.ToLower(path[1])], path[1]))
 		if failure != nil {
 			answer.refuse(failure)
 			return

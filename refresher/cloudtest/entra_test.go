@@ -202,6 +202,24 @@ func TestEntraPathsAndMethods(t *testing.T) {
 	}
 }
 
+func TestEntraDomains(t *testing.T) {
+	w := newWorld(t)
+	e := cloudtest.NewEntra(cloudtest.EntraOptions{
+		Apps: []cloudtest.App{{TenantID: tenantID, ClientID: clientID, Credentials: []cloudtest.FederatedCredential{
+			{Issuer: issuerURL, Subject: "system:serviceaccount:shop:reports", Audience: entraAud},
+		}}},
+		Domains:   map[string]string{"Shop.onmicrosoft.com": tenantID},
+		Transport: w.net, Now: w.clock, Rand: seeded(),
+	})
+	w.net.Handle("login.microsoftonline.com", e)
+	_, body := w.postForm(strings.Replace(entraURL, tenantID, "shop.onmicrosoft.com", 1), w.entraForm())
+	if got, err := e.Validate(field(w, body, "access_token")); err != nil || got.TenantID != tenantID {
+		t.Errorf("the domain's token = %+v, %v, want tenant %s", got, err, tenantID)
+	}
+	checkEntra(w, "400 invalid_request AADSTS90002: Tenant 'other.onmicrosoft.com' not found.")(
+		w.postForm(strings.Replace(entraURL, tenantID, "other.onmicrosoft.com", 1), w.entraForm()))
+}
+
 func TestEntraChangesTakeEffect(t *testing.T) {
 	w := newWorld(t)
 	e := newEntra(w)

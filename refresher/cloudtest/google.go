@@ -1,6 +1,7 @@
 package cloudtest
 
 import (
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,30 +18,41 @@ import (
 type GoogleOptions struct {
 	Providers       []PoolProvider
 	ServiceAccounts []ServiceAccount
+	// Projects are those that requests can be billed to; nil: anybody may name any project.
+	Projects []Project
+	// Clients are the OAuth clients that may authenticate themselves; nil: any name and secret will do.
+	Clients []GoogleClient
 	// Transport leads to issuers and, for AWS subject tokens, to AWS's STS; nil is http.DefaultTransport.
 	Transport http.RoundTripper
 	Now       func() time.Time // nil is time.Now
 	Rand      io.Reader        // for access tokens; nil is crypto/rand
 }
 
-// A PoolProvider is a provider of a workload identity pool: for an OpenID Connect issuer or an
-// AWS account.
+// A PoolProvider is a provider of a workload identity pool, for an OpenID Connect issuer, an AWS
+// account or a SAML identity provider; or one of a workforce pool, which knows no AWS accounts. As
+// workforces belong to no project, their token requests must name one to bill, or authenticate an
+// OAuth client, which has one. (The real token service does without, but then no API takes the token.)
 type PoolProvider struct {
-	// Name is projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER.
+	// Name is projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or
+	// locations/LOCATION/workforcePools/POOL/providers/PROVIDER.
 	Name     string
 	Disabled bool
 
 	Issuer string // OpenID Connect: the claim "iss"
 	// AllowedAudiences replace the default audience of tokens, the provider's name with
-	// "https://iam.googleapis.com/" or "//iam.googleapis.com/" before it.
+	// "https://iam.googleapis.com/" or "//iam.googleapis.com/" before it. A workforce provider has no
+	// default: it is the provider's client id.
 	AllowedAudiences []string
 
 	AWSAccount string // AWS: 12 digits; set it instead of Issuer
 
+	SAMLEntityID     string              // SAML 2.0: whom assertions are of; set it instead of Issuer
+	SAMLCertificates []*x509.Certificate // SAML 2.0: of the keys that sign
+
 	// Condition is the attribute condition; nil is true. For AWS the claims are account, arn and
-	// userid, as GetCallerIdentity gives them.
+	// userid, as GetCallerIdentity gives them; for SAML subject and attributes.
 	Condition func(claims map[string]any) bool
-	// Subject maps claims to google.subject; nil takes sub, for AWS the arn.
+	// Subject maps claims to google.subject; nil takes sub, for AWS the arn, for SAML the NameID.
 	Subject func(claims map[string]any) string
 }
 
@@ -66,8 +78,7 @@ type ServiceAccount struct {
 //	generateIdToken      POST /v1/projects/-/serviceAccounts/EMAIL:…      iamcredentials.googleapis.com
 //	certs                GET  /oauth2/v3/certs, keys of the ID tokens     www.googleapis.com
 //
-// One handler serves all hosts. SAML subject tokens are refused: no provider is for them.
-// It is safe for concurrent use.
+// One handler serves all hosts. It is safe for concurrent use.
 //
 // https://cloud.google.com/iam/docs/reference/sts/rest
 // https://cloud.google.com/iam/docs/reference/credentials/rest
@@ -78,17 +89,20 @@ type Google struct {
 	now       func() time.Time
 	chance    *chance
 	keys      *keyring
+	clients   []GoogleClient
 
 	mu        sync.Mutex
 	providers map[string]PoolProvider   // guarded by mu, as is all below; by name
 	accounts  map[string]ServiceAccount // by e-mail
 	tokens    map[string]grant          // by access token
+	projects  map[string]Project        // by id; nil if any will do
+	billed    map[string]string         // by operation: see BilledTo
 }
 
 // A grant is what an access token stands for.
 type grant struct {
 	principal string // principal://… or serviceAccount:…
-	pool      string // of a federated principal: projects/…/workloadIdentityPools/POOL
+	pool      string // of a federated principal: …/workloadIdentityPools/POOL or …/workforcePools/POOL
 	scopes    []string
 	expires   time.Time
 }
@@ -96,7 +110,7 @@ type grant struct {
 const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 
 var (
-	providerName = regexp.MustCompile(`^(projects/\d+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32})/providers/[a-z0-9-]{4,32}$`)
+	providerName = regexp.MustCompile(`^(projects/\d+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}|locations/[a-z0-9-]+/workforcePools/[a-z0-9-]{6,63})/providers/[a-z0-9-]{4,32}$`)
 	googleScope  = regexp.MustCompile(`^https://www\.googleapis\.com/auth/[a-z0-9_.\-]+$`)
 	iamPath      = regexp.MustCompile(`^/v1/(projects/[^/]+/serviceAccounts/[^/:]+):(generateAccessToken|generateIdToken)$`)
 )
@@ -114,9 +128,11 @@ func NewGoogle(o GoogleOptions) *Google {
 		now:       clock(o.Now),
 		chance:    newChance(o.Rand),
 		keys:      newKeyring(jose.RS256),
+		clients:   slices.Clone(o.Clients),
 		providers: make(map[string]PoolProvider),
 		accounts:  make(map[string]ServiceAccount),
 		tokens:    make(map[string]grant),
+		billed:    make(map[string]string),
 	}
 	for _, p := range o.Providers {
 		g.PutProvider(p)
@@ -124,19 +140,27 @@ func NewGoogle(o GoogleOptions) *Google {
 	for _, a := range o.ServiceAccounts {
 		g.PutServiceAccount(a)
 	}
+	for _, p := range o.Projects {
+		g.PutProject(p)
+	}
 	return g
 }
 
 // PutProvider adds or replaces the provider of its name. It panics if the name is not that of a
 // provider.
 func (g *Google) PutProvider(p PoolProvider) {
-	if !providerName.MatchString(p.Name) || (p.Issuer == "") == (p.AWSAccount == "") {
-		panic(fmt.Sprintf("cloudtest: PoolProvider %q needs a full name and either Issuer or AWSAccount", p.Name))
+	if !providerName.MatchString(p.Name) || !p.trustsOne() {
+		panic(fmt.Sprintf("cloudtest: PoolProvider %q needs a full name and one of Issuer, AWSAccount and SAMLEntityID", p.Name))
+	}
+	if p.workforce() && (p.AWSAccount != "" || p.Issuer != "" && len(p.AllowedAudiences) == 0) {
+		panic(fmt.Sprintf("cloudtest: PoolProvider %q of a workforce pool cannot be for AWS, and needs AllowedAudiences", p.Name))
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.providers[p.Name] = p
 }
+
+func (p PoolProvider) workforce() bool { return strings.HasPrefix(p.Name, "locations/") }
 
 // PutServiceAccount adds or replaces the account of its e-mail.
 func (g *Google) PutServiceAccount(a ServiceAccount) {
@@ -226,16 +250,25 @@ const googleJSON = "application/json; charset=UTF-8"
 
 // googleError is the error of Google's REST APIs (google.rpc.Status as JSON).
 type googleError struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-	Status  string `json:"status"`
+	Code    int               `json:"code"`
+	Message string            `json:"message"`
+	Status  string            `json:"status"`
+	Details []googleErrorInfo `json:"details,omitempty"`
+}
+
+// googleErrorInfo is google.rpc.ErrorInfo (https://google.aip.dev/193).
+type googleErrorInfo struct {
+	Type     string            `json:"@type"`
+	Reason   string            `json:"reason"`
+	Domain   string            `json:"domain"`
+	Metadata map[string]string `json:"metadata"`
 }
 
 func writeGoogleError(w http.ResponseWriter, code int, status, message string) {
 	if code == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="https://accounts.google.com/"`)
 	}
-	writeJSON(w, googleJSON, code, map[string]googleError{"error": {code, message, status}})
+	writeJSON(w, googleJSON, code, map[string]googleError{"error": {Code: code, Message: message, Status: status}})
 }
 
 var googleWording = wording{

@@ -42,6 +42,9 @@ func (g *Google) impersonate(w http.ResponseWriter, r *http.Request, resource, o
 	if !ok {
 		return
 	}
+	if !g.bill(w, caller, operation, r.Header.Get("X-Goog-User-Project")) {
+		return
+	}
 	email, ok := strings.CutPrefix(resource, serviceAccounts)
 	if !ok {
 		invalidArgument(w, "Invalid form of account ID "+resource+". Should be [Gaia ID |Email |Unique ID |] of the account")
@@ -124,11 +127,19 @@ func invalidArgument(w http.ResponseWriter, message string) {
 	writeGoogleError(w, http.StatusBadRequest, "INVALID_ARGUMENT", message)
 }
 
-func (g *Google) account(email string) (ServiceAccount, bool) {
+// account finds one by its e-mail or its unique id.
+func (g *Google) account(name string) (ServiceAccount, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a, ok := g.accounts[email]
-	return a, ok
+	if a, ok := g.accounts[name]; ok {
+		return a, true
+	}
+	for email, a := range g.accounts {
+		if uniqueID(email) == name {
+			return a, true
+		}
+	}
+	return ServiceAccount{}, false
 }
 
 // mayImpersonate follows a chain of accounts: the caller must be allowed to act as the first, each as
@@ -140,7 +151,7 @@ func (g *Google) mayImpersonate(caller grant, chain []string) bool {
 		if !ok || !known || !slices.ContainsFunc(account.Impersonators, caller.member) {
 			return false
 		}
-		caller = grant{principal: "serviceAccount:" + email}
+		caller = grant{principal: "serviceAccount:" + account.Email}
 	}
 	return true
 }

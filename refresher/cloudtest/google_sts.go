@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,12 +46,20 @@ const audienceHelp = `Invalid value for "audience". This value should be the ful
 // token exchanges a subject token for a federated access token.
 // https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token
 func (g *Google) token(w http.ResponseWriter, r *http.Request) {
-	federated, failure := g.exchange(r)
+	now := g.now()
+	granted, userProject, failure := g.exchange(r, now)
 	if failure != nil {
-		writeJSON(w, googleJSON, http.StatusBadRequest, failure)
+		writeOAuthError(w, failure)
 		return
 	}
-	writeJSON(w, googleJSON, http.StatusOK, federated)
+	if g.bill(w, granted, "token", userProject) {
+		writeJSON(w, googleJSON, http.StatusOK, federated{
+			AccessToken:     g.issue("ya29.d.", granted),
+			IssuedTokenType: typeAccessToken,
+			TokenType:       "Bearer",
+			ExpiresIn:       int(granted.expires.Sub(now).Seconds()),
+		})
+	}
 }
 
 // A federated is the answer of RFC 8693 section 2.2.1.
@@ -61,45 +70,49 @@ type federated struct {
 	ExpiresIn       int    `json:"expires_in"`
 }
 
-func (g *Google) exchange(r *http.Request) (federated, *oauthError) {
+// exchange returns what the subject token is worth, and which project is to be billed.
+func (g *Google) exchange(r *http.Request, now time.Time) (granted grant, userProject string, failure *oauthError) {
+	client, failure := g.client(r)
+	if failure != nil {
+		return grant{}, "", failure
+	}
 	wanted, failure := readExchange(r)
 	if failure != nil {
-		return federated{}, failure
+		return grant{}, "", failure
 	}
 	if failure := wanted.check(); failure != nil {
-		return federated{}, failure
+		return grant{}, "", failure
+	}
+	options, failure := wanted.options()
+	if failure != nil {
+		return grant{}, "", failure
 	}
 	provider, failure := g.provider(wanted.Audience)
 	if failure != nil {
-		return federated{}, failure
+		return grant{}, "", failure
+	}
+	userProject = options.UserProject
+	if client != "" {
+		userProject = "" // the client's project counts
+	} else if provider.workforce() && userProject == "" {
+		return grant{}, "", &oauthError{"invalid_request", "A workforce pool's token request must name a userProject or authenticate an OAuth client."}
 	}
 	claims, expires, failure := g.verify(r, wanted, provider)
 	if failure != nil {
-		return federated{}, failure
+		return grant{}, "", failure
 	}
-	granted, failure := provider.federate(claims)
+	granted, failure = provider.federate(claims)
 	if failure != nil {
-		return federated{}, failure
+		return grant{}, "", failure
 	}
 	// A federated token outlives neither an hour nor its subject token.
-	now := g.now()
-	lifetime := g.limit(min(time.Hour, expires.Sub(now)))
 	granted.scopes = strings.Fields(wanted.Scope)
-	granted.expires = now.Add(lifetime)
-	return federated{
-		AccessToken:     g.issue("ya29.d.", granted),
-		IssuedTokenType: typeAccessToken,
-		TokenType:       "Bearer",
-		ExpiresIn:       int(lifetime.Seconds()),
-	}, nil
+	granted.expires = now.Add(g.limit(min(time.Hour, expires.Sub(now))))
+	return granted, userProject, nil
 }
 
 // readExchange reads a form or a JSON document.
 func readExchange(r *http.Request) (exchangeRequest, *oauthError) {
-	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if scheme != "" && !strings.EqualFold(scheme, "Basic") {
-		return exchangeRequest{}, &oauthError{"invalid_request", "Authorization must be absent, or Basic for client authentication."}
-	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
 		return exchangeRequest{}, &oauthError{"invalid_request", "The body could not be read."}
@@ -138,7 +151,7 @@ func (e exchangeRequest) check() *oauthError {
 	if e.RequestedTokenType != typeAccessToken {
 		return &oauthError{"invalid_request", fmt.Sprintf("Invalid value for \"requested_token_type\": %q.", e.RequestedTokenType)}
 	}
-	if !slices.Contains([]string{typeJWT, typeIDToken, typeAWSRequest}, e.SubjectTokenType) {
+	if !slices.Contains([]string{typeJWT, typeIDToken, typeAWSRequest, typeSAML2}, e.SubjectTokenType) {
 		return &oauthError{"invalid_request", fmt.Sprintf("Invalid value for \"subject_token_type\": %q.", e.SubjectTokenType)}
 	}
 	if e.SubjectToken == "" {
@@ -148,14 +161,42 @@ func (e exchangeRequest) check() *oauthError {
 	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(s string) bool { return !googleScope.MatchString(s) }) {
 		return &oauthError{"invalid_scope", "Invalid OAuth scope or ID token audience provided."}
 	}
-	if e.Options != "" && !json.Valid([]byte(e.Options)) {
-		// Python's library percent-encodes the JSON once more than a form needs.
-		decoded, err := url.QueryUnescape(e.Options)
-		if err != nil || !json.Valid([]byte(decoded)) {
-			return &oauthError{"invalid_request", `Invalid value for "options".`}
-		}
-	}
 	return nil
+}
+
+// exchangeOptions are the options of a token exchange, of which accessBoundary is not looked into.
+// https://cloud.google.com/iam/docs/reference/sts/rest/v1/Options
+type exchangeOptions struct {
+	AccessBoundary json.RawMessage `json:"accessBoundary"`
+	UserProject    string          `json:"userProject"`
+}
+
+var googleProject = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,31}$`)
+
+// options reads the JSON text. Python's library percent-encodes it once more than a form needs.
+func (e exchangeRequest) options() (exchangeOptions, *oauthError) {
+	invalid := &oauthError{"invalid_request", `Invalid value for "options".`}
+	if e.Options == "" {
+		return exchangeOptions{}, nil
+	}
+	text := e.Options
+	if !json.Valid([]byte(text)) {
+		decoded, err := url.QueryUnescape(text)
+		if err != nil {
+			return exchangeOptions{}, invalid
+		}
+		text = decoded
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var o exchangeOptions
+	if decoder.Decode(&o) != nil || decoder.More() {
+		return exchangeOptions{}, invalid
+	}
+	if o.UserProject != "" && !googleProject.MatchString(o.UserProject) {
+		return exchangeOptions{}, invalid
+	}
+	return o, nil
 }
 
 // provider finds the one that the audience names.
@@ -175,13 +216,16 @@ func (g *Google) provider(audience string) (PoolProvider, *oauthError) {
 
 // verify checks the subject token. It returns what that asserts, and until when.
 func (g *Google) verify(r *http.Request, wanted exchangeRequest, p PoolProvider) (map[string]any, time.Time, *oauthError) {
-	if (wanted.SubjectTokenType == typeAWSRequest) != (p.AWSAccount != "") {
+	if !p.takes(wanted.SubjectTokenType) {
 		return nil, time.Time{}, &oauthError{"invalid_request",
 			`Invalid value for "subject_token_type": the identity provider does not take this type.`}
 	}
 	if p.AWSAccount != "" {
 		claims, failure := g.verifyAWS(r.Context(), wanted.SubjectToken, p)
 		return claims, g.now().Add(time.Hour), failure
+	}
+	if p.SAMLEntityID != "" {
+		return g.verifySAML(wanted.SubjectToken, p)
 	}
 	audiences := p.AllowedAudiences
 	if len(audiences) == 0 {
@@ -224,11 +268,17 @@ func (p PoolProvider) federate(claims map[string]any) (grant, *oauthError) {
 	if p.AWSAccount != "" {
 		subject, _ = claims["arn"].(string)
 	}
+	if p.SAMLEntityID != "" {
+		subject, _ = claims["subject"].(string)
+	}
 	if p.Subject != nil {
 		subject = p.Subject(claims)
 	}
-	if subject == "" || len(subject) > 127 {
-		return grant{}, &oauthError{"invalid_grant", "The mapped attribute \"google.subject\" must be 1 to 127 bytes long."}
+	if subject == "" {
+		return grant{}, &oauthError{"invalid_grant", "The mapped attribute google.subject must not be empty."}
+	}
+	if len(subject) > 127 {
+		return grant{}, &oauthError{"invalid_request", "The size of mapped attribute google.subject exceeds the 127 bytes limit. Either modify your attribute mapping or the incoming assertion to produce a mapped attribute that is less than 127 bytes."}
 	}
 	if p.Condition != nil && !p.Condition(claims) {
 		return grant{}, &oauthError{"unauthorized_client", "The given credential is rejected by the attribute condition."}

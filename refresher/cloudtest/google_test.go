@@ -190,7 +190,7 @@ func TestGoogleTokenExchange(t *testing.T) {
 		{"an expired token", subject(tokenOptions{Issued: start.Add(-2 * time.Hour)}), "invalid_grant: ID Token issued at 1767315845 is stale to sign-in."},
 		{"a token from the future", subject(tokenOptions{Issued: start.Add(time.Minute)}), "invalid_grant: Invalid ID Token: issued in the future"},
 		{"a token for more than a day", subject(tokenOptions{Lifetime: 25 * time.Hour}), "invalid_grant: Invalid ID Token: lives for 25h0m0s"},
-		{"a subject of 128 bytes", subject(tokenOptions{Claims: map[string]any{"sub": strings.Repeat("s", 128)}}), `invalid_grant: The mapped attribute "google.subject"`},
+		{"a subject of 128 bytes", subject(tokenOptions{Claims: map[string]any{"sub": strings.Repeat("s", 128)}}), "invalid_request: The size of mapped attribute google.subject exceeds the 127 bytes limit."},
 		{"the attribute condition", both(
 			subject(tokenOptions{ServiceAccount: "other", Audience: []string{"https://iam.googleapis.com/" + pool + "/providers/picky"}}),
 			set("audience", "//iam.googleapis.com/"+pool+"/providers/picky"),

@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
@@ -121,45 +119,4 @@ func refused(ctx context.Context, subject refresher.Token) *refresher.Error {
 	}
 	e.Hint = hint(r.number(), subject)
 	return e
-}
-
-// hint says what to do about an error that has to do with the assertion, and shows what Entra
-// compared; "" for other errors.
-func hint(number int, subject refresher.Token) string {
-	var advice string
-	switch {
-	case number == 7002138:
-		advice = "the federated credential's subject differs in upper and lower case"
-	// Numbers are refined by appending digits: 70021 became 700211 and so on.
-	case strings.HasPrefix(strconv.Itoa(number), "70021"):
-		advice = "a federated credential of this application must have exactly these, with or without the slash at the end of the issuer as here; a new one takes minutes to be seen"
-	case number == 700024 || number == 500133:
-		return lifetimeHint(subject)
-	case number == 90061:
-		advice = "Entra must be able to read the issuer's /.well-known/openid-configuration from the internet"
-	case number == 700027 || number == 50013 || number == 50166:
-		advice = "check that the issuer publishes the key that signed the token; after a change of keys this heals by itself"
-	default:
-		return ""
-	}
-	claims, err := refresher.ParseClaims(subject.Raw)
-	if err != nil {
-		return advice
-	}
-	// Claims are no secret, only the signed whole is; they are quoted because their text is the issuer's.
-	return fmt.Sprintf("%s; the token says iss=%.200q sub=%.200q aud=%.200q",
-		advice, claims.Issuer, claims.Subject, strings.Join(claims.Audience, " "))
-}
-
-// lifetimeHint tells the two causes of "outside its time" apart: an old token, or a wrong clock.
-func lifetimeHint(subject refresher.Token) string {
-	claims, err := refresher.ParseClaims(subject.Raw)
-	if err != nil {
-		return "check that the source renews the token, and the clocks"
-	}
-	expires := claims.Expires.UTC().Format(time.RFC3339)
-	if time.Now().After(claims.Expires) {
-		return "the token expired at " + expires + ": whoever writes its file does not renew it (a subPath mount never changes)"
-	}
-	return "the local clock finds the token valid until " + expires + ": check the clocks of this node and of the issuer"
 }

@@ -30,6 +30,12 @@ import (
 // CodeIDTokenUnsupported: an ID token was asked for; the client-credentials flow has none.
 const CodeIDTokenUnsupported = "id_token_unsupported"
 
+// Codes of a token that [Options.ExpectedTenantID] keeps out.
+const (
+	CodeTenantMismatch = "tenant_mismatch" // the token is of another tenant
+	CodeTenantUnknown  = "tenant_unknown"  // the token is not readable, or names no tenant
+)
+
 // Scope turns a resource, the word of managed-identity endpoints, into a scope of the v2 token
 // endpoint: it appends /.default and changes nothing else. Entra takes what stands before the last
 // /.default for the audience, so "https://management.azure.com/" has to become
@@ -46,6 +52,7 @@ func Scope(resource string) string {
 // An Exchanger implements [refresher.Exchanger] for one application in one tenant. It is immutable
 // and safe for concurrent use.
 type Exchanger struct {
+	tenantID string // expected; "" means any
 	clientID string
 	endpoint string
 	scope    string
@@ -59,7 +66,8 @@ func (x *Exchanger) DefaultScope() string { return x.scope }
 
 // Exchange makes one attempt, which is one request. target.Scope is one "<resource>/.default", see
 // [Scope]. A Target with an Audience is [refresher.Denied] with [CodeIDTokenUnsupported]. The
-// credential's value is a [refresher.Bearer].
+// credential's value is a [refresher.Bearer]. A token of another tenant than
+// [Options.ExpectedTenantID] is Denied with [CodeTenantMismatch] or [CodeTenantUnknown].
 //
 // Entra decides how long a token lives. Its refresh_in is not looked at: the engine's own schedule is
 // never later than half of a long life, and spreads a fleet, which a fixed number does not.
@@ -91,6 +99,9 @@ func (x *Exchanger) Exchange(ctx context.Context, subject refresher.Token, targe
 			Code:  refresher.CodeBadCredential,
 			Err:   errors.New("the answer is not an access token with a positive expires_in"),
 		}
+	}
+	if err := x.checkTenant(answer.AccessToken); err != nil {
+		return refresher.Credential{}, err
 	}
 	return refresher.Credential{
 		Value:   refresher.Bearer{Token: answer.AccessToken, Type: refresher.TypeAccessToken},

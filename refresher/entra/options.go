@@ -4,24 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
 )
-
-const publicAuthority = "login.microsoftonline.com"
-
-// armResources are the default resources, Azure Resource Manager, by the hosts of the authorities.
-var armResources = map[string]string{
-	publicAuthority:                    "https://management.azure.com/",
-	"login.microsoftonline.us":         "https://management.usgovcloudapi.net/",
-	"login.partner.microsoftonline.cn": "https://management.chinacloudapi.cn/",
-	"login.chinacloudapi.cn":           "https://management.chinacloudapi.cn/",
-}
 
 // Options configure an [Exchanger].
 type Options struct {
@@ -37,6 +25,9 @@ type Options struct {
 	// Manager of the authority's cloud. Required for authorities other than those of the public, US
 	// government and China clouds.
 	Resource string
+	// ExpectedTenantID, if set, is the GUID of the tenant that access tokens must be of: others are
+	// refused. It guards against a TenantID that is a domain name, or a typing error, of somebody else.
+	ExpectedTenantID string
 
 	// Transport sends the requests. Required.
 	Transport *upstream.Transport
@@ -69,6 +60,9 @@ func (o Options) Check() []refresher.FieldError {
 	case !guid.MatchString(o.ClientID):
 		report("clientId", "%q is not a GUID", o.ClientID)
 	}
+	if o.ExpectedTenantID != "" && !guid.MatchString(o.ExpectedTenantID) {
+		report("expectedTenantId", "%q is not a GUID", o.ExpectedTenantID)
+	}
 	authority, err := o.authority()
 	if err != nil {
 		report("authorityHost", "%v", err)
@@ -76,35 +70,10 @@ func (o Options) Check() []refresher.FieldError {
 	switch {
 	case o.Resource != "" && !oneScope.MatchString(o.Resource):
 		report("resource", "%q is not one resource", o.Resource)
-	case o.Resource == "" && err == nil && defaultResource(authority) == "":
+	case o.Resource == "" && err == nil && cloudOf(authority).resource == "":
 		report("resource", "is required: the Azure Resource Manager of %s is not known", authority.Host)
 	}
 	return problems
-}
-
-// authority returns the authority's URL, with nothing after the host.
-func (o Options) authority() (*url.URL, error) {
-	raw := strings.TrimRight(strings.TrimSpace(cmp.Or(o.Authority, publicAuthority)), "/")
-	if !strings.Contains(raw, "://") {
-		raw = "https://" + raw
-	}
-	u, err := cmp.Or(o.Transport, new(upstream.Transport)).CheckURL(raw)
-	if err != nil {
-		return nil, err
-	}
-	if u.Path != "" || u.RawQuery != "" || u.ForceQuery {
-		return nil, errors.New("an authority is a host without a path: the tenant goes into tenantId")
-	}
-	return u, nil
-}
-
-// defaultResource is "" if the authority's cloud is not known. An authority on loopback emulates
-// the public cloud.
-func defaultResource(authority *url.URL) string {
-	if authority.Scheme == "http" {
-		return armResources[publicAuthority]
-	}
-	return armResources[strings.ToLower(authority.Hostname())]
 }
 
 // New returns an Exchanger. Its error joins all that [Options.Check] reports.
@@ -120,9 +89,10 @@ func New(o Options) (*Exchanger, error) {
 		return nil, fmt.Errorf("entra: %w", err)
 	}
 	return &Exchanger{
+		tenantID: o.ExpectedTenantID,
 		clientID: o.ClientID,
 		endpoint: authority.JoinPath(o.TenantID, "oauth2/v2.0/token").String(),
-		scope:    Scope(cmp.Or(o.Resource, defaultResource(authority))),
+		scope:    Scope(cmp.Or(o.Resource, cloudOf(authority).resource)),
 		client:   o.Transport.Client(),
 	}, nil
 }

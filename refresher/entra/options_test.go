@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/refresher/entra"
-	"github.com/wisp-sidecar/wisp/refresher/upstream"
 )
 
 func TestCheck(t *testing.T) {
@@ -38,6 +37,8 @@ func TestCheck(t *testing.T) {
 		{"authority with a tenant", func(o *entra.Options) { o.Authority = "https://login.microsoftonline.com/common/" }, "authorityHost"},
 		{"authority with a query", func(o *entra.Options) { o.Authority = "https://login.microsoftonline.com?x" }, "authorityHost"},
 		{"authority that is a file", func(o *entra.Options) { o.Authority = "file:///etc/passwd" }, "authorityHost"},
+		{"tenant that is expected", func(o *entra.Options) { o.ExpectedTenantID = tenant }, ""},
+		{"tenant that is expected by its domain", func(o *entra.Options) { o.ExpectedTenantID = "contoso.onmicrosoft.com" }, "expectedTenantId"},
 		{"resource of two", func(o *entra.Options) { o.Resource = "https://a https://b" }, "resource"},
 	}
 	for _, test := range tests {
@@ -57,28 +58,6 @@ func TestCheck(t *testing.T) {
 				t.Errorf("Check() = %v, want problems with %q", problems, want)
 			}
 		})
-	}
-}
-
-func TestDefaultScopeIsTheResourceManagerOfTheCloud(t *testing.T) {
-	transport, err := upstream.New(upstream.Options{AllowInsecureLoopback: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for authority, want := range map[string]string{
-		"":                                 "https://management.azure.com//.default",
-		"LOGIN.microsoftonline.com:443":    "https://management.azure.com//.default",
-		"https://login.microsoftonline.us": "https://management.usgovcloudapi.net//.default",
-		"login.chinacloudapi.cn":           "https://management.chinacloudapi.cn//.default",
-		"http://127.0.0.1:8080":            "https://management.azure.com//.default",
-	} {
-		x, err := entra.New(entra.Options{TenantID: tenant, ClientID: client, Authority: authority, Transport: transport})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := x.DefaultScope(); got != want {
-			t.Errorf("DefaultScope() for %q = %q, want %q", authority, got, want)
-		}
 	}
 }
 

@@ -75,7 +75,7 @@ func parseRefusal(body []byte) refusal {
 func (r refusal) throttled() bool {
 	return slices.ContainsFunc(append(r.reasons, r.code), func(name string) bool {
 		switch strings.ToLower(strings.ReplaceAll(name, "_", "")) {
-		case "resourceexhausted", "ratelimitexceeded", "userratelimitexceeded":
+		case "resourceexhausted", "ratelimitexceeded", "userratelimitexceeded", "quotaexceeded":
 			return true
 		}
 		return false
@@ -91,23 +91,23 @@ type tokenRule struct {
 	hint  string
 }
 
+// tokenRules are those that do not depend on the kind of subject token; see grantRules for the others.
 var tokenRules = []tokenRule{
-	{"invalid_grant", regexp.MustCompile(`(?i)expir|stale|\b(iat|nbf)\b|issued at|not yet valid`), refresher.SubjectToken,
-		"the token is outside its time: check that the source renews it, and the clock of the issuer"},
-	{"invalid_grant", regexp.MustCompile(`(?i)\berror connecting\b|\b(fetch|retriev|download)`), refresher.Transient,
-		"Google must be able to read the issuer's discovery document and keys; if it cannot, upload the keys to the provider"},
-	{"invalid_grant", regexp.MustCompile(`(?i)\baudience\b`), refresher.Denied,
-		"the source must give a token for an audience that the provider allows"},
-	// Above all an unknown key id, while the issuer changes keys.
-	{"invalid_grant", nil, refresher.SubjectToken,
-		"compare the provider's issuer and keys with the token"},
 	{"invalid_target", nil, refresher.Settling,
 		"check that the pool and the provider exist, are enabled, and are spelt like this"},
 	{"unauthorized_client", nil, refresher.Settling,
 		"the provider's attribute condition rejects this token"},
-	{"invalid_request", nil, refresher.Denied, ""},
-	{"invalid_scope", nil, refresher.Denied, ""},
-	{"unsupported_grant_type", nil, refresher.Denied, ""},
+	{"invalid_request", regexp.MustCompile(`mapped attribute`), refresher.Denied,
+		"change the provider's attribute mapping so that it makes less of this token"},
+}
+
+// requestHints are for the codes that are about the request and not about the token in it: none of
+// these can succeed until the configuration changes.
+var requestHints = map[string]string{
+	"invalid_request":        "check audience, subjectTokenType and, for a workforce pool, userProject",
+	"invalid_scope":          "check the scopes: they are URLs such as " + CloudPlatform,
+	"invalid_client":         "check clientId and clientSecret",
+	"unsupported_grant_type": "check tokenUrl: Google's token service knows this grant type",
 }
 
 // tokenRefusal sorts the answer of the token service that the Attempt in ctx holds.
@@ -116,23 +116,32 @@ func (x *Exchanger) tokenRefusal(ctx context.Context, subject refresher.Token) *
 	if e.Class != refresher.Settling {
 		return e
 	}
-	i := slices.IndexFunc(tokenRules, func(rule tokenRule) bool {
-		return rule.code == r.code && (rule.text == nil || rule.text.MatchString(r.message))
-	})
-	if i < 0 {
+	if hint := x.projectHint(r, "sts.googleapis.com", x.o.UserProject, subject); hint != "" {
+		e.Hint = hint
 		return e
 	}
-	e.Class = tokenRules[i].class
-	if hint := tokenRules[i].hint; hint != "" {
-		e.Hint = fmt.Sprintf("%s; provider %s; %s", hint, x.o.Audience, describe(subject))
+	rules := slices.Concat(grantRules(x.subjectType(subject)), tokenRules)
+	i := slices.IndexFunc(rules, func(rule tokenRule) bool {
+		return rule.code == r.code && (rule.text == nil || rule.text.MatchString(r.message))
+	})
+	if i >= 0 {
+		e.Class = rules[i].class
+		e.Hint = fmt.Sprintf("%s; provider %s; %s", rules[i].hint, x.o.Audience, x.describe(subject))
+	} else if hint, known := requestHints[r.code]; known {
+		e.Class, e.Hint = refresher.Denied, hint
 	}
 	return e
 }
 
-// impersonationRefusal sorts the answer of the IAM Credentials API that the Attempt in ctx holds.
-func (x *Exchanger) impersonationRefusal(ctx context.Context, subject refresher.Token) *refresher.Error {
+// impersonationRefusal sorts the answer of a method of the IAM Credentials API that the Attempt in
+// ctx holds.
+func (x *Exchanger) impersonationRefusal(ctx context.Context, subject refresher.Token, method string) *refresher.Error {
 	r, e := parse(ctx)
 	if e.Class != refresher.Settling {
+		return e
+	}
+	if hint := x.projectHint(r, "iamcredentials.googleapis.com", x.o.QuotaProject, subject); hint != "" {
+		e.Hint = hint
 		return e
 	}
 	switch status := refresher.AttemptFrom(ctx).Data().Status; {
@@ -141,16 +150,39 @@ func (x *Exchanger) impersonationRefusal(ctx context.Context, subject refresher.
 		e.Class = refresher.Transient
 	case status == http.StatusBadRequest && r.code == "INVALID_ARGUMENT":
 		e.Class = refresher.Denied
-		if x.o.Lifetime > defaultLifetime {
+		if method == generateAccessToken && x.o.Lifetime > defaultLifetime {
 			e.Hint = "a lifetime of more than 3600s needs the organization policy iam.allowServiceAccountCredentialLifetimeExtension for this account"
 		}
-	case slices.Contains(r.reasons, "SERVICE_DISABLED"):
-		e.Hint = "enable iamcredentials.googleapis.com in the project"
 	case status == http.StatusForbidden || status == http.StatusNotFound:
-		e.Hint = fmt.Sprintf("check that the service account %s exists and grants roles/iam.workloadIdentityUser to this workload; a new binding takes minutes to spread; %s",
-			x.o.ServiceAccount, cmp.Or(x.principal(subject), describe(subject)))
+		e.Hint = x.bindingHint(subject)
 	}
 	return e
+}
+
+// bindingHint is the advice on an account that may not be impersonated. With delegates, the service
+// does not say which link of the chain is missing.
+func (x *Exchanger) bindingHint(subject refresher.Token) string {
+	const settles = "a new binding takes minutes to spread"
+	if len(x.o.Delegates) == 0 {
+		return fmt.Sprintf("check that the service account %s exists and grants roles/iam.workloadIdentityUser to this workload; %s; %s",
+			x.o.ServiceAccount, settles, x.principal(subject))
+	}
+	chain := append(slices.Clone(x.o.Delegates), x.o.ServiceAccount)
+	return fmt.Sprintf("check that in the chain %s each service account exists and grants roles/iam.serviceAccountTokenCreator to the one before it, the first one to this workload; %s; %s",
+		strings.Join(chain, " > "), settles, x.principal(subject))
+}
+
+// projectHint is the advice on a refusal over the project that a request is billed to, "" for any
+// other. https://cloud.google.com/apis/design/errors lists the reasons.
+func (x *Exchanger) projectHint(r refusal, api, project string, subject refresher.Token) string {
+	switch {
+	case slices.Contains(r.reasons, "SERVICE_DISABLED"):
+		return strings.TrimSpace("enable " + api + " in the project " + project)
+	case slices.Contains(r.reasons, "USER_PROJECT_DENIED"), slices.Contains(r.reasons, "CONSUMER_INVALID"):
+		return fmt.Sprintf("check that the project %s exists and grants roles/serviceusage.serviceUsageConsumer to this workload; a new binding takes minutes to spread; %s",
+			cmp.Or(project, "that is billed"), x.principal(subject))
+	}
+	return ""
 }
 
 // parse reads the body that the Attempt in ctx holds and applies the rules for any service. What
@@ -162,26 +194,4 @@ func parse(ctx context.Context) (refusal, *refresher.Error) {
 		e.Class = refresher.Throttled
 	}
 	return r, e
-}
-
-// principal is this workload's name in an IAM policy if the provider maps google.subject to the
-// token's subject, as nearly all do; "" if that is not known.
-func (x *Exchanger) principal(subject refresher.Token) string {
-	claims, err := refresher.ParseClaims(subject.Raw)
-	pool, _, found := strings.Cut(x.o.Audience, "/providers/")
-	if err != nil || !found || claims.Subject == "" {
-		return ""
-	}
-	return fmt.Sprintf("it is %.400q", "principal:"+pool+"/subject/"+claims.Subject)
-}
-
-// describe shows what the cloud compares. Claims are no secret, only the signed whole is; they are
-// quoted because their text is the issuer's.
-func describe(subject refresher.Token) string {
-	claims, err := refresher.ParseClaims(subject.Raw)
-	if err != nil {
-		return "the token is not a JWT"
-	}
-	return fmt.Sprintf("the token says iss=%.200q sub=%.200q aud=%.200q",
-		claims.Issuer, claims.Subject, strings.Join(claims.Audience, " "))
 }

@@ -9,10 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/wisp-sidecar/wisp/refresher"
-	"github.com/wisp-sidecar/wisp/refresher/googlests"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
 )
 
@@ -46,6 +44,9 @@ func TestClassesOfTheTokenExchange(t *testing.T) {
 		{"403 that names a quota in the old form", answer{status: 403, body: `{"error":{"code":403,"message":"Rate Limit Exceeded","errors":[{"domain":"usageLimits","reason":"rateLimitExceeded"}]}}`}, refresher.Throttled, "rateLimitExceeded"},
 		{"token expired", answer{status: 400, body: oauthError("invalid_grant", "The ID Token is expired.")}, refresher.SubjectToken, "invalid_grant"},
 		{"token stale", answer{status: 400, body: oauthError("invalid_grant", "ID Token issued at 1700000000 is stale to sign-in.")}, refresher.SubjectToken, "invalid_grant"},
+		{"quota of the token service", answer{status: 429, body: oauthError("quota_exceeded", "The request was throttled due to rate limit: sts.googleapis.com/requests.")}, refresher.Throttled, "quota_exceeded"},
+		{"the same with another status", answer{status: 400, body: oauthError("quota_exceeded", "The request was throttled.")}, refresher.Throttled, "quota_exceeded"},
+		{"mapping", answer{status: 400, body: oauthError("invalid_request", "The size of mapped attribute google.subject exceeds the 127 bytes limit.")}, refresher.Denied, "invalid_request"},
 		{"token from the future", answer{status: 400, body: oauthError("invalid_grant", "The iat claim is in the future.")}, refresher.SubjectToken, "invalid_grant"},
 		{"issuer unreachable", answer{status: 400, body: oauthError("invalid_grant", "Error connecting to the given credential's issuer.")}, refresher.Transient, "invalid_grant"},
 		{"keys unreachable", answer{status: 400, body: oauthError("invalid_grant", "Could not fetch JWKS.")}, refresher.Transient, "invalid_grant"},
@@ -57,6 +58,8 @@ func TestClassesOfTheTokenExchange(t *testing.T) {
 		{"attribute condition with 400", answer{status: 400, body: oauthError("unauthorized_client", "The given credential is rejected by the attribute condition.")}, refresher.Settling, "unauthorized_client"},
 		{"malformed request", answer{status: 400, body: oauthError("invalid_request", "Invalid value for \"audience\".")}, refresher.Denied, "invalid_request"},
 		{"bad scope", answer{status: 400, body: oauthError("invalid_scope", "bad")}, refresher.Denied, "invalid_scope"},
+		{"client", answer{status: 401, body: oauthError("invalid_client", "The OAuth client was not found.")}, refresher.Denied, "invalid_client"},
+		{"project that may not be billed", answer{status: 403, body: apiError(403, "PERMISSION_DENIED", "no", `{"reason":"USER_PROJECT_DENIED"}`)}, refresher.Settling, "PERMISSION_DENIED"},
 		{"grant type", answer{status: 400, body: oauthError("unsupported_grant_type", "bad")}, refresher.Denied, "unsupported_grant_type"},
 		{"API disabled", answer{status: 403, body: apiError(403, "PERMISSION_DENIED", "Security Token Service API has not been used", `{"reason":"SERVICE_DISABLED"}`)}, refresher.Settling, "PERMISSION_DENIED"},
 		{"an error nobody has seen", answer{status: 418, body: oauthError("teapot", "short and stout")}, refresher.Settling, "teapot"},
@@ -158,75 +161,6 @@ func check(t *testing.T, err error, class refresher.Class, code, step string) {
 	}
 	if !strings.Contains(e.Error(), step) {
 		t.Errorf("error %q does not name the step %q", e, step)
-	}
-}
-
-func TestHintsShowWhatGoogleCompares(t *testing.T) {
-	tests := []struct {
-		name       string
-		token, iam answer
-		want       []string
-	}{
-		{
-			name:  "wrong audience",
-			token: answer{status: 400, body: oauthError("invalid_grant", "The audience in ID Token does not match.")},
-			want:  []string{`aud="https://kubernetes.default.svc"`, audience},
-		},
-		{
-			name:  "attribute condition",
-			token: answer{status: 400, body: oauthError("unauthorized_client", "rejected")},
-			want:  []string{`sub="system:serviceaccount:reports:runner"`, `iss="https://oidc.example"`},
-		},
-		{
-			name:  "binding missing",
-			token: answer{status: 200, body: tokenAnswer},
-			iam:   answer{status: 403, body: apiError(403, "PERMISSION_DENIED", "denied", "")},
-			want: []string{account, "roles/iam.workloadIdentityUser",
-				`"principal://iam.googleapis.com/projects/123456789/locations/global/workloadIdentityPools/clusters/subject/system:serviceaccount:reports:runner"`},
-		},
-		{
-			name:  "API disabled",
-			token: answer{status: 200, body: tokenAnswer},
-			iam:   answer{status: 403, body: apiError(403, "PERMISSION_DENIED", "not used", `{"reason":"SERVICE_DISABLED"}`)},
-			want:  []string{"enable iamcredentials.googleapis.com"},
-		},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			g := newGoogle()
-			g.token, g.iam = test.token, test.iam
-			_, err := exchanger(t, g, impersonating).Exchange(t.Context(), subject, refresher.Target{})
-			for _, want := range test.want {
-				if hint := refresher.AsError(err).Hint; !strings.Contains(hint, want) {
-					t.Errorf("hint = %q, want it to hold %q", hint, want)
-				}
-			}
-		})
-	}
-}
-
-func TestHintForALongLifetime(t *testing.T) {
-	g := newGoogle()
-	g.iam = answer{status: 400, body: apiError(400, "INVALID_ARGUMENT", "lifetime", "")}
-	x := exchanger(t, g, impersonating, func(o *googlests.Options) { o.Lifetime = 2 * time.Hour })
-	_, err := x.Exchange(t.Context(), subject, refresher.Target{})
-	if hint := refresher.AsError(err).Hint; !strings.Contains(hint, "iam.allowServiceAccountCredentialLifetimeExtension") {
-		t.Errorf("hint = %q, want it to name the organization policy", hint)
-	}
-}
-
-func TestHintsForTokensThatAreNoJWTs(t *testing.T) {
-	saml := refresher.Token{Raw: "PHNhbWw+", Type: refresher.TypeSAML2}
-	for step, change := range map[string]func(*google){
-		"token": func(g *google) { g.token = answer{status: 400, body: oauthError("invalid_grant", "expired")} },
-		"iam":   func(g *google) { g.iam = answer{status: 404, body: apiError(404, "NOT_FOUND", "gone", "")} },
-	} {
-		g := newGoogle()
-		change(g)
-		_, err := exchanger(t, g, impersonating).Exchange(t.Context(), saml, refresher.Target{})
-		if hint := refresher.AsError(err).Hint; !strings.Contains(hint, "not a JWT") || strings.Contains(hint, "PHNh") {
-			t.Errorf("%s: hint = %q, want it to say that there are no claims to show", step, hint)
-		}
 	}
 }
 

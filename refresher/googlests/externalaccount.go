@@ -1,22 +1,20 @@
 package googlests
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
-// A SubjectFile is where an external_account document says that the subject token is.
-type SubjectFile struct {
-	Path string // as written; libraries take a relative one as relative to the process
-	// Field is the top-level key whose string is the token, if the file is a JSON object; empty if
-	// the file's text is the token.
-	Field string
+// An ExternalAccount is what an external_account document says: how to exchange, and what to show.
+type ExternalAccount struct {
+	Options Options // without a Transport
+	Source  CredentialSource
 }
 
 // externalAccount is the document, as far as it is understood. Fields for applications, such as
@@ -34,19 +32,8 @@ type externalAccount struct {
 	WorkforceProject string           `json:"workforce_pool_user_project"`
 	UniverseDomain   string           `json:"universe_domain"`
 	ClientID         string           `json:"client_id"`
-	Source           credentialSource `json:"credential_source"`
-}
-
-type credentialSource struct {
-	File          string    `json:"file"`
-	URL           string    `json:"url"`
-	EnvironmentID string    `json:"environment_id"`
-	Executable    *struct{} `json:"executable"`
-	Certificate   *struct{} `json:"certificate"`
-	Format        struct {
-		Type  string `json:"type"`
-		Field string `json:"subject_token_field_name"`
-	} `json:"format"`
+	ClientSecret     refresher.Secret `json:"client_secret"`
+	Source           sourceDocument   `json:"credential_source"`
 }
 
 // impersonationURL is the one form that the libraries know, see [Options.ImpersonationURL].
@@ -54,23 +41,43 @@ var impersonationURL = regexp.MustCompile(`^(https?://[^/?#]+)/v1/projects/-/ser
 
 // FromExternalAccount reads an external_account document, the configuration file that
 // "gcloud iam workload-identity-pools create-cred-config" writes for client libraries
-// (https://google.aip.dev/auth/4117). Problems are named by the document's own fields.
+// (https://google.aip.dev/auth/4117). Problems are named by the document's own fields, and never
+// quote a secret.
 //
 // Only what the document cannot be read without is reported here. The caller sets a Transport and
-// then has [Options.Check] judge the values: above all the URLs, since these documents come from
-// elsewhere. A universe_domain in the document widens what those URLs may be; whoever does not
-// expect one compares it first.
-func FromExternalAccount(document []byte) (Options, SubjectFile, []refresher.FieldError) {
+// then has [Options.Check], and the source that it makes of Source, judge the values: above all URLs
+// and commands, since these documents come from elsewhere. A universe_domain in the document widens
+// what the URLs may be; whoever does not expect one compares it first.
+func FromExternalAccount(document []byte) (ExternalAccount, []refresher.FieldError) {
 	var doc externalAccount
 	if err := json.Unmarshal(document, &doc); err != nil {
-		return Options{}, SubjectFile{}, []refresher.FieldError{jsonProblem(err)}
+		return ExternalAccount{}, []refresher.FieldError{jsonProblem(err)}
 	}
 	if doc.Type != "external_account" {
-		return Options{}, SubjectFile{}, []refresher.FieldError{{
+		return ExternalAccount{}, []refresher.FieldError{{
 			Field:   "type",
 			Problem: fmt.Sprintf("%.40q is not external_account, the kind of document that names a provider and holds no key", doc.Type),
 		}}
 	}
+	options, problems := doc.options()
+	source, problem := doc.Source.read()
+	if problem == nil && doc.SubjectTokenType != "" && (doc.SubjectTokenType == refresher.TypeAWSRequest) != (source.AWS != nil) {
+		problem = &refresher.FieldError{
+			Field:   "subject_token_type",
+			Problem: refresher.TypeAWSRequest + " and credential_source.environment_id (AWS) go together: one needs the other",
+		}
+	}
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
+	if len(problems) > 0 {
+		return ExternalAccount{}, problems
+	}
+	return ExternalAccount{Options: options, Source: source}, nil
+}
+
+// options are the part of the document that is about the exchange.
+func (doc externalAccount) options() (Options, []refresher.FieldError) {
 	var problems []refresher.FieldError
 	report := func(field, format string, args ...any) {
 		problems = append(problems, refresher.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
@@ -79,14 +86,17 @@ func FromExternalAccount(document []byte) (Options, SubjectFile, []refresher.Fie
 		Audience:         doc.Audience,
 		SubjectTokenType: doc.SubjectTokenType,
 		TokenURL:         doc.TokenURL,
-		QuotaProject:     cmp.Or(doc.WorkforceProject, doc.QuotaProject),
+		ClientID:         doc.ClientID,
+		ClientSecret:     doc.ClientSecret,
+		UserProject:      doc.WorkforceProject,
+		QuotaProject:     doc.QuotaProject,
 		UniverseDomain:   doc.UniverseDomain,
 	}
 	if doc.SubjectTokenType == "" {
 		report("subject_token_type", "is required")
 	}
-	if doc.ClientID != "" {
-		report("client_id", "is not supported: the token is exchanged without client authentication")
+	if (doc.ClientID == "") != (doc.ClientSecret == "") {
+		report("client_id", "goes together with client_secret: one without the other authenticates nobody")
 	}
 	if doc.WorkforceProject != "" && !o.workforce() {
 		report("workforce_pool_user_project", "is for the audience of a workforce pool only")
@@ -108,56 +118,24 @@ func FromExternalAccount(document []byte) (Options, SubjectFile, []refresher.Fie
 	default:
 		o.Lifetime = time.Duration(seconds) * time.Second
 	}
-	file, sourceProblems := doc.Source.file()
-	return o, file, append(problems, sourceProblems...)
-}
-
-// file accepts the one kind of source that is supported, and names the others.
-func (s credentialSource) file() (SubjectFile, []refresher.FieldError) {
-	const field = "credential_source"
-	var unsupported string
-	switch {
-	case s.EnvironmentID != "": // comes with a url of its own
-		unsupported = "environment_id"
-	case s.Executable != nil:
-		unsupported = "executable"
-	case s.Certificate != nil:
-		unsupported = "certificate"
-	case s.URL != "":
-		unsupported = "url"
-	case s.File == "":
-		return SubjectFile{}, []refresher.FieldError{{Field: field + ".file", Problem: "is required"}}
-	}
-	if unsupported != "" {
-		return SubjectFile{}, []refresher.FieldError{{
-			Field:   field + "." + unsupported,
-			Problem: "is not supported: use file, or configure source and exchange instead of this document",
-		}}
-	}
-	switch format := s.Format; format.Type {
-	case "", "text":
-		return SubjectFile{Path: s.File}, nil
-	case "json":
-		if format.Field == "" {
-			return SubjectFile{}, []refresher.FieldError{{
-				Field:   field + ".format.subject_token_field_name",
-				Problem: "is required for the format json",
-			}}
-		}
-		return SubjectFile{Path: s.File, Field: format.Field}, nil
-	default:
-		return SubjectFile{}, []refresher.FieldError{{
-			Field:   field + ".format.type",
-			Problem: fmt.Sprintf("%.40q is neither text nor json", format.Type),
-		}}
-	}
+	return o, problems
 }
 
 // jsonProblem says where a document is not what it should be, without quoting it: it can hold
 // secrets.
 func jsonProblem(err error) refresher.FieldError {
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return refresher.FieldError{Field: wrong.Field, Problem: fmt.Sprintf("is a JSON %s where %s is expected", wrong.Value, wrong.Type.Kind())}
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok || wrong.Field == "" {
+		return refresher.FieldError{Field: "document", Problem: "is not a JSON object"}
 	}
-	return refresher.FieldError{Field: "document", Problem: "is not a JSON object"}
+	want := "a string"
+	switch kind := wrong.Type.Kind(); {
+	case wrong.Field == "credential_source.headers":
+		want = "an object of strings"
+	case kind == reflect.Struct:
+		want = "an object"
+	case kind == reflect.Int64:
+		want = "a whole number"
+	}
+	return refresher.FieldError{Field: wrong.Field, Problem: "is not " + want}
 }

@@ -1,7 +1,6 @@
 package googlests
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,13 +31,14 @@ func (x *Exchanger) federate(ctx context.Context, subject refresher.Token, scope
 	client.Transport = wire
 	config := externalaccount.Config{
 		Audience:             x.o.Audience,
-		SubjectTokenType:     cmp.Or(x.o.SubjectTokenType, subject.Type, refresher.TypeJWT),
+		SubjectTokenType:     x.subjectType(subject),
 		TokenURL:             x.o.TokenURL,
+		ClientID:             x.o.ClientID,
+		ClientSecret:         x.o.ClientSecret.Reveal(),
 		Scopes:               scopes,
 		SubjectTokenSupplier: supplier{subject.Raw},
-	}
-	if x.o.workforce() {
-		config.WorkforcePoolUserProject = x.o.QuotaProject
+		// The library leaves it out if there is a client: that has a project of its own.
+		WorkforcePoolUserProject: x.o.UserProject,
 	}
 	source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, &client), config)
 	if err != nil {

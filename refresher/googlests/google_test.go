@@ -2,6 +2,7 @@ package googlests_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"flag"
@@ -16,7 +17,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/googlests"
@@ -28,6 +29,9 @@ var update = flag.Bool("update", false, "write golden files")
 const (
 	audience = "//iam.googleapis.com/projects/123456789/locations/global/workloadIdentityPools/clusters/providers/prod"
 	account  = "reports@acme-prod.iam.gserviceaccount.com"
+	middle   = "middle@acme-prod.iam.gserviceaccount.com"
+
+	workforce = "//iam.googleapis.com/locations/global/workforcePools/staff-pool/providers/okta"
 )
 
 // google answers the two steps in memory and keeps the requests. Its token answers are good unless
@@ -132,16 +136,17 @@ func jwt(claims string) string {
 }
 
 var subject = refresher.Token{
-	Raw:  refresher.Secret(jwt(`{"iss":"https://oidc.example","sub":"system:serviceaccount:reports:runner","aud":["https://kubernetes.default.svc"],"exp":1893553445}`)),
+	Raw:  refresher.Secret(jwt(`{"iss":"https://oidc.example","sub":"system:serviceaccount:reports:runner","aud":["https://kubernetes.default.svc"],"iat":1893549845,"exp":1893553445}`)),
 	Type: refresher.TypeJWT,
 }
 
 func TestRequestsOnTheWire(t *testing.T) {
 	tests := []struct {
-		golden string
-		target refresher.Target
-		change func(*googlests.Options)
-		want   []string
+		golden  string
+		subject refresher.Token // zero means the JWT
+		target  refresher.Target
+		change  func(*googlests.Options)
+		want    []string
 	}{
 		{
 			golden: "direct",
@@ -157,10 +162,39 @@ func TestRequestsOnTheWire(t *testing.T) {
 		{
 			golden: "workforce_with_user_project",
 			change: func(o *googlests.Options) {
-				o.Audience = "//iam.googleapis.com/locations/global/workforcePools/staff-pool/providers/saml"
-				o.QuotaProject = "987654321"
+				o.Audience, o.UserProject = workforce, "987654321"
 			},
 			want: []string{"token"},
+		},
+		{
+			golden: "workforce_with_client",
+			change: func(o *googlests.Options) {
+				o.Audience, o.UserProject = workforce, "987654321"
+				o.ClientID, o.ClientSecret = "app", "open sesame"
+			},
+			want: []string{"token"},
+		},
+		{
+			// A user project is for the token exchange, a quota project for the impersonation.
+			golden: "workforce_with_both_projects",
+			change: func(o *googlests.Options) {
+				impersonating(o)
+				o.Audience, o.UserProject, o.QuotaProject = workforce, "987654321", "acme-billing"
+			},
+			want: []string{"token", "generateAccessToken"},
+		},
+		{
+			golden:  "saml",
+			subject: refresher.Token{Raw: "PHNhbWxwOlJlc3BvbnNlPg+/==", Type: refresher.TypeSAML2},
+			change:  func(*googlests.Options) {},
+			want:    []string{"token"},
+		},
+		{
+			// The request is URL-encoded JSON, which the form encodes once more.
+			golden:  "aws",
+			subject: refresher.Token{Raw: "%7B%22url%22%3A%22https%3A%2F%2Fsts.eu-west-1.amazonaws.com%2F%22%7D", Type: refresher.TypeAWSRequest},
+			change:  func(*googlests.Options) {},
+			want:    []string{"token"},
 		},
 		{
 			golden: "access_token",
@@ -173,7 +207,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 				impersonating(o)
 				o.Lifetime = 43200e9
 				o.Scopes = []string{"https://www.googleapis.com/auth/devstorage.read_only", "openid"}
-				o.Delegates = []string{"middle@acme-prod.iam.gserviceaccount.com", "123456789012345678901"}
+				o.Delegates = []string{middle, "123456789012345678901"}
 				o.QuotaProject = "acme-billing"
 				o.UniverseDomain = "cloud.example"
 			},
@@ -184,7 +218,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 			target: refresher.Target{Audience: "https://app.example/?a=b&c"},
 			change: func(o *googlests.Options) {
 				impersonating(o)
-				o.Delegates = []string{"middle@acme-prod.iam.gserviceaccount.com"}
+				o.Delegates = []string{middle}
 				o.QuotaProject = "acme-billing"
 				o.TokenURL = "http://127.0.0.1:8080/sts/v1/token"
 				o.ImpersonationURL = "http://127.0.0.1:8080/iam/"
@@ -195,7 +229,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.golden, func(t *testing.T) {
 			g := newGoogle()
-			if _, err := exchanger(t, g, test.change).Exchange(t.Context(), subject, test.target); err != nil {
+			token := cmp.Or(test.subject, subject)
+			if _, err := exchanger(t, g, test.change).Exchange(t.Context(), token, test.target); err != nil {
 				t.Fatal(err)
 			}
 			if got := g.steps(); !slices.Equal(got, test.want) {
@@ -238,7 +273,7 @@ func checkGolden(t *testing.T, name string, got []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+	if diff := gocmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }

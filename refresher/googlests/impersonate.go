@@ -18,6 +18,12 @@ import (
 // accountPath is how the IAM Credentials API names a service account; the project is obligatorily "-".
 const accountPath = "projects/-/serviceAccounts/"
 
+// The methods of the IAM Credentials API.
+const (
+	generateAccessToken = "generateAccessToken"
+	generateIDToken     = "generateIdToken"
+)
+
 // The requests and answers of the IAM Credentials API.
 type (
 	accessTokenRequest struct {
@@ -42,7 +48,7 @@ type (
 func (x *Exchanger) accessToken(ctx context.Context, subject refresher.Token, federated refresher.Secret, scopes []string) (refresher.Credential, error) {
 	refresher.AttemptFrom(ctx).Record(func(d *refresher.AttemptData) { d.Requested = x.o.Lifetime })
 	var answer accessTokenAnswer
-	err := x.impersonate(ctx, subject, federated, "generateAccessToken", accessTokenRequest{
+	err := x.impersonate(ctx, subject, federated, generateAccessToken, accessTokenRequest{
 		Delegates: x.delegates(),
 		Scope:     scopes,
 		Lifetime:  fmt.Sprintf("%ds", x.o.Lifetime/time.Second),
@@ -62,7 +68,7 @@ func (x *Exchanger) accessToken(ctx context.Context, subject refresher.Token, fe
 
 func (x *Exchanger) idToken(ctx context.Context, subject refresher.Token, federated refresher.Secret, audience string) (refresher.Credential, error) {
 	var answer idTokenAnswer
-	err := x.impersonate(ctx, subject, federated, "generateIdToken", idTokenRequest{
+	err := x.impersonate(ctx, subject, federated, generateIDToken, idTokenRequest{
 		Delegates: x.delegates(),
 		Audience:  audience,
 		// Metadata servers leave the e-mail out unless asked for format=full, but nobody minds
@@ -99,7 +105,7 @@ func (x *Exchanger) impersonate(ctx context.Context, subject refresher.Token, fe
 	req.Header.Set("Authorization", "Bearer "+federated.Reveal())
 	req.Header.Set("Content-Type", "application/json")
 	if x.o.QuotaProject != "" {
-		// A user project bound to the federated token does not pay for this request.
+		// The user project of the federated token is not billed for this request.
 		req.Header.Set("X-Goog-User-Project", x.o.QuotaProject)
 	}
 	resp, err := x.client.Do(req)
@@ -108,7 +114,7 @@ func (x *Exchanger) impersonate(ctx context.Context, subject refresher.Token, fe
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode/100 != 2 {
-		return atStep(impersonation, x.impersonationRefusal(ctx, subject))
+		return atStep(impersonation, x.impersonationRefusal(ctx, subject, method))
 	}
 	text, err := io.ReadAll(resp.Body) // the transport bounds it
 	if err != nil {

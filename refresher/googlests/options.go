@@ -33,6 +33,14 @@ type Options struct {
 	// TokenURL is the token service; empty means https://sts.{UniverseDomain}/v1/token. Its host must be
 	// below googleapis.com or UniverseDomain, or be loopback where Transport allows http.
 	TokenURL string
+	// ClientID and ClientSecret authenticate an OAuth client to the token service, by HTTP Basic. They
+	// are for workforce pools, which have no project: the client's own is billed then. Both or neither.
+	ClientID     string
+	ClientSecret refresher.Secret
+	// UserProject is the project, id or number, that is billed for what the federated token is used for,
+	// with a workforce pool; the identity needs serviceusage.services.use there. It is not sent together
+	// with a ClientID. A workload pool's tokens belong to the pool's project.
+	UserProject string
 
 	// ServiceAccount is the e-mail or the numeric id of the account to impersonate. Empty means
 	// direct federation: the federated token is the credential.
@@ -50,9 +58,9 @@ type Options struct {
 
 	// Scopes are those of a Target that names none; empty means cloud-platform.
 	Scopes []string
-	// QuotaProject is the project, id or number, that pays for the impersonation requests. With a
-	// workforce provider it is the user project of the token exchange too. It has no effect on
-	// direct federation from a workload pool: there applications name it in their own requests.
+	// QuotaProject is the project, id or number, that is billed for the impersonation requests; the
+	// identity needs serviceusage.services.use there. It has no effect on direct federation, where
+	// applications name it in their own requests.
 	QuotaProject string
 	// UniverseDomain is for clouds other than the public one; empty means googleapis.com.
 	UniverseDomain string
@@ -75,7 +83,11 @@ var (
 		`|[0-9]{10,30})$`)
 	domainName = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 	projectID  = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,62}$`)
-	scopeToken = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`) // RFC 6749 section 3.3
+	// basicUser and basicPassword are what HTTP Basic can carry (RFC 7617 section 2), without its
+	// quarrels over encodings.
+	basicUser     = regexp.MustCompile(`^[\x21-\x39\x3B-\x7E]+$`)
+	basicPassword = regexp.MustCompile(`^[\x20-\x7E]+$`)
+	scopeToken    = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`) // RFC 6749 section 3.3
 )
 
 // Check reports everything that is wrong with the options, nil if nothing is. Without a Transport
@@ -103,6 +115,10 @@ func (o Options) Check() []refresher.FieldError {
 		if err := o.checkURL(o.ImpersonationURL); err != nil {
 			report("impersonationUrl", "%v", err)
 		}
+	}
+	problems = append(problems, o.clientProblems()...)
+	if problem := o.userProjectProblem(); problem != "" {
+		report("userProject", "%s", problem)
 	}
 	if o.ServiceAccount != "" && !serviceAccount.MatchString(o.ServiceAccount) {
 		report("serviceAccount", "%q is not a service account's e-mail or numeric id", o.ServiceAccount)
@@ -156,6 +172,45 @@ func (o Options) audienceProblem() string {
 		return "names the project by its id: write its number"
 	}
 	return fmt.Sprintf("%q is not the full name of a provider: %s", o.Audience, want)
+}
+
+// maxUserProject is the length of the longest userProject that the token service takes.
+const maxUserProject = 32
+
+func (o Options) userProjectProblem() string {
+	switch {
+	case o.UserProject == "":
+		return ""
+	case !projectID.MatchString(o.UserProject) || len(o.UserProject) > maxUserProject:
+		return fmt.Sprintf("%q is not a project id or number of at most %d characters", o.UserProject, maxUserProject)
+	case !o.workforce():
+		return "is for the audience of a workforce pool only: a workload pool belongs to a project already"
+	}
+	return ""
+}
+
+// clientProblems never quotes the secret.
+func (o Options) clientProblems() []refresher.FieldError {
+	switch {
+	case o.ClientID == "" && o.ClientSecret == "":
+		return nil
+	case o.ClientID == "":
+		return []refresher.FieldError{{Field: "clientId", Problem: "is required with clientSecret"}}
+	case o.ClientSecret == "":
+		return []refresher.FieldError{{Field: "clientSecret", Problem: "is required with clientId"}}
+	}
+	var problems []refresher.FieldError
+	if !basicUser.MatchString(o.ClientID) {
+		problems = append(problems, refresher.FieldError{
+			Field: "clientId", Problem: fmt.Sprintf("%q is not an OAuth client id", o.ClientID),
+		})
+	}
+	if !basicPassword.MatchString(o.ClientSecret.Reveal()) {
+		problems = append(problems, refresher.FieldError{
+			Field: "clientSecret", Problem: "holds characters that are not printable ASCII: is there a newline at its end?",
+		})
+	}
+	return problems
 }
 
 // checkURL applies the rule for hosts: x/oauth2 says that it "does not perform any validation" of

@@ -28,7 +28,7 @@ func TestCheck(t *testing.T) {
 			}
 		}, ""},
 		{"workforce audience", func(o *googlests.Options) {
-			o.Audience = "//iam.googleapis.com/locations/global/workforcePools/staff-pool/providers/okta"
+			o.Audience = workforce
 		}, ""},
 		{"hosts of another universe", func(o *googlests.Options) {
 			o.UniverseDomain, o.TokenURL = "cloud.example", "https://sts.cloud.example/v1/token"
@@ -61,6 +61,19 @@ func TestCheck(t *testing.T) {
 		{"impersonation URL of somebody else", func(o *googlests.Options) { o.ImpersonationURL = "https://iamcredentials.googleapis.com.evil.example" }, "impersonationUrl"},
 		{"impersonation URL with user information", func(o *googlests.Options) { o.ImpersonationURL = "https://x@evil" }, "impersonationUrl"},
 		{"impersonation URL that is a file", func(o *googlests.Options) { o.ImpersonationURL = "file:" }, "impersonationUrl"},
+
+		{"OAuth client", func(o *googlests.Options) { o.ClientID, o.ClientSecret = "1-a.apps.googleusercontent.com", "s cret" }, ""},
+		{"client without a secret", func(o *googlests.Options) { o.ClientID = "app" }, "clientSecret"},
+		{"secret without a client", func(o *googlests.Options) { o.ClientSecret = "secret" }, "clientId"},
+		{"client with a colon, which would be read as a secret", func(o *googlests.Options) { o.ClientID, o.ClientSecret = "a:b", "secret" }, "clientId"},
+		{"client that splits a header", func(o *googlests.Options) { o.ClientID, o.ClientSecret = "a\r\nb", "secret" }, "clientId"},
+		{"secret with the newline of its file", func(o *googlests.Options) { o.ClientID, o.ClientSecret = "app", "secret\n" }, "clientSecret"},
+
+		{"user project of a workforce", func(o *googlests.Options) { o.Audience, o.UserProject = workforce, "987654321" }, ""},
+		{"user project of 32 characters", func(o *googlests.Options) { o.Audience, o.UserProject = workforce, strings.Repeat("a", 32) }, ""},
+		{"user project of 33 characters", func(o *googlests.Options) { o.Audience, o.UserProject = workforce, strings.Repeat("a", 33) }, "userProject"},
+		{"user project that is none", func(o *googlests.Options) { o.Audience, o.UserProject = workforce, `a","b":"` }, "userProject"},
+		{"user project of a workload", func(o *googlests.Options) { o.UserProject = "987654321" }, "userProject"},
 
 		{"numeric account", func(o *googlests.Options) { o.ServiceAccount = "123456789012345678901" }, ""},
 		{"default account of Compute Engine", func(o *googlests.Options) { o.ServiceAccount = "123456789012-compute@developer.gserviceaccount.com" }, ""},
@@ -116,6 +129,13 @@ func TestLoopbackIsForTransportsThatAllowIt(t *testing.T) {
 	o.TokenURL = "http://192.0.2.1:8080/v1/token"
 	if problems := o.Check(); len(problems) != 1 {
 		t.Errorf("Check() = %v, want http to be refused for other hosts", problems)
+	}
+}
+
+func TestProblemsDoNotShowTheClientSecret(t *testing.T) {
+	o := googlests.Options{Audience: audience, ClientID: "app", ClientSecret: "hush-hush\n"}
+	if _, err := googlests.New(o); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("New = %v, want an error that does not show the secret", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,8 @@ type FileOptions struct {
 	Path string
 	// Format of the file. The zero Format is a file that holds the token alone.
 	Format Format
-	// Type of the token: refresher.TypeJWT (the default), TypeIDToken or TypeSAML2.
+	// Type of the token: refresher.TypeJWT (the default), TypeIDToken, TypeSAML2, or TypeAccessToken for
+	// one that another authorization server has issued.
 	Type string
 	// Audiences: a JWT should be for one of them, or a warning is logged. It is used nevertheless, since
 	// the cloud decides. None: any will do.
@@ -103,9 +105,8 @@ func NewFile(o FileOptions) (*File, error) {
 	f.status.Store(&FileStatus{})
 
 	var problems []error
-	if !isJWT(f.tokenType) && f.tokenType != refresher.TypeSAML2 {
-		problems = append(problems, fmt.Errorf("token type %q: a file holds %s, %s or %s",
-			f.tokenType, refresher.TypeJWT, refresher.TypeIDToken, refresher.TypeSAML2))
+	if !slices.Contains(documentTypes, f.tokenType) {
+		problems = append(problems, fmt.Errorf("token type %q: a file holds one of %s", f.tokenType, strings.Join(documentTypes, ", ")))
 	}
 	switch {
 	case o.Path == "":
@@ -210,23 +211,11 @@ func (f *File) look() (reading, *refresher.Error) {
 }
 
 // parse fills r from the file's content.
-func (f *File) parse(text []byte, r *reading) error {
-	if err := plain(text); err != nil {
+func (f *File) parse(text []byte, r *reading) (err error) {
+	if r.token, r.claims, err = f.format.token(text, f.tokenType); err != nil {
 		return err
 	}
-	raw, err := f.format.extract(text)
-	if err != nil {
-		return err
-	}
-	r.token = refresher.Token{Raw: raw, Type: f.tokenType}
-	if !isJWT(f.tokenType) {
-		return checkSAML2(raw)
-	}
-	if r.claims, err = refresher.ParseClaims(raw); err != nil {
-		return err
-	}
-	r.token.Issued, r.token.Expires = r.claims.Issued, r.claims.Expires
-	if f.lastUsable() && cutOff(f.last, r) {
+	if isJWT(f.tokenType) && f.lastUsable() && cutOff(f.last, r) {
 		return errors.New("JWT signature is shorter than the same key's last one: the file is still being written")
 	}
 	return nil
