@@ -336,5 +336,5 @@ func (a *Agent) serveHealth(ctx context.Context, l net.Listener) error {
 
 // transport is the way to the clouds.
 func (c *Config) transport() (*upstream.Transport, error) {
-	return upstream.New(upstream.Options{CAFile: c.Upstream.CAFile, AllowInsecureLoopback: c.Upstream.AllowInsecureLoopback})
+	return upstream.New(upstream.Options{CAFile: c.Upstream.CAFile, AllowInsecureLoopback: c.Upstream.AllowInsecureLoopback, Base: c.base})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -27,8 +28,9 @@ type Config struct {
 	Log        LogConfig        `yaml:"log" doc:"what is logged, to standard error"`
 	Drain      DrainConfig      `yaml:"drain" doc:"what happens between SIGTERM and the end"`
 
-	name  string         // for messages
-	lines map[string]int // path → line
+	name  string            // for messages
+	lines map[string]int    // path → line
+	base  http.RoundTripper // in place of the network; nil but in tests
 }
 
 // An IdentityConfig is one identity.

@@ -25,6 +25,9 @@ func (c *Config) Details(w io.Writer) {
 	fmt.Fprintf(w, "upstream: %+v\n", c.Upstream)
 }
 
+// Through makes agents of c send all that they send to clouds and sources through base.
+func (c *Config) Through(base http.RoundTripper) { c.base = base }
+
 // DropSecrets leaves the outlets of c without a place for their secrets.
 func (c *Config) DropSecrets() {
 	for n := range c.Outlets {
