@@ -21,13 +21,13 @@ var keycloakRefusals = []refusal{
 		name:    "a wrong secret in the header",
 		options: `{tokenUrl: $token, clientAuth: basic, clientId: basic, clientSecretFile: $dir/wrong, audience: [reports]}`,
 		answer:  `401 {"error":"unauthorized_client","error_description":"Invalid client or Invalid client credentials"}`,
-		class:   "settling",
+		class:   "settling", hint: "client",
 	},
 	{
 		name:    "a wrong secret in the form",
 		options: `{tokenUrl: $token, clientAuth: post, clientId: post, clientSecretFile: $dir/wrong, audience: [reports]}`,
 		answer:  `401 {"error":"unauthorized_client","error_description":"Invalid client or Invalid client credentials"}`,
-		class:   "settling",
+		class:   "settling", hint: "client",
 	},
 	{
 		name:    "an unknown client",
@@ -39,13 +39,13 @@ var keycloakRefusals = []refusal{
 		name:    "a client without proof",
 		options: `{tokenUrl: $token, clientId: basic, audience: [reports]}`,
 		answer:  `401 {"error":"unauthorized_client","error_description":"Invalid client or Invalid client credentials"}`,
-		class:   "settling",
+		class:   "settling", hint: "client",
 	},
 	{
 		name:    "a public client",
 		options: `{tokenUrl: $token, clientId: public, audience: [reports]}`,
 		answer:  `400 {"error":"invalid_client","error_description":"Public client is not allowed to exchange token"}`,
-		class:   "settling",
+		class:   "settling", hint: "permit token exchange",
 	},
 	{
 		name:    "an assertion signed with another key",
@@ -81,25 +81,25 @@ var keycloakRefusals = []refusal{
 		name:    "an assertion of a client that has a secret",
 		options: `{tokenUrl: $token, clientId: basic, privateKeyFile: $dir/rsa.pem, keyId: RS256, audience: [reports]}`,
 		answer:  `401 {"error":"unauthorized_client","error_description":"Invalid client or Invalid client credentials"}`,
-		class:   "settling",
+		class:   "settling", hint: "client",
 	},
 	{
 		name:    "an exchange that the client is not enabled for",
 		options: `{tokenUrl: $token, clientId: disabled, clientSecretFile: $dir/secret, audience: [reports]}`,
 		answer:  `400 {"error":"invalid_request","error_description":"Standard token exchange is not enabled for the requested client"}`,
-		class:   "subject_token",
+		class:   "settling", hint: "permit token exchange",
 	},
 	{
 		name:    "an unknown audience",
 		options: `{tokenUrl: $token, clientId: basic, clientSecretFile: $dir/secret, audience: [nowhere]}`,
 		answer:  `400 {"error":"invalid_client","error_description":"Audience not found"}`,
-		class:   "settling",
+		class:   "settling", hint: `asked for was audience "nowhere"`,
 	},
 	{
 		name:    "an audience that the client is not given",
 		options: `{tokenUrl: $token, clientId: basic, clientSecretFile: $dir/secret, audience: [payroll]}`,
 		answer:  `400 {"error":"invalid_request","error_description":"Requested audience not available: payroll"}`,
-		class:   "subject_token",
+		class:   "settling", hint: `asked for was audience "payroll"`,
 	},
 	{
 		name:    "an unknown scope",
@@ -111,13 +111,13 @@ var keycloakRefusals = []refusal{
 		name:    "a type of token that it does not issue",
 		options: `{tokenUrl: $token, clientId: basic, clientSecretFile: $dir/secret, requestedTokenType: "urn:ietf:params:oauth:token-type:jwt"}`,
 		answer:  `400 {"error":"invalid_request","error_description":"requested_token_type unsupported"}`,
-		class:   "subject_token",
+		class:   "denied", hint: "requestedTokenType",
 	},
 	{
 		name:    "a subject token that is sent as a JWT",
 		options: `{tokenUrl: $token, clientId: basic, clientSecretFile: $dir/secret, subjectTokenType: "urn:ietf:params:oauth:token-type:jwt"}`,
 		answer:  `400 {"error":"invalid_request","error_description":"Parameter 'subject_token' supports access tokens only"}`,
-		class:   "subject_token", hint: "sent as urn:ietf:params:oauth:token-type:jwt",
+		class:   "denied", hint: "sent was urn:ietf:params:oauth:token-type:jwt",
 	},
 	{
 		name:    "a subject token that has expired",
@@ -135,13 +135,13 @@ var keycloakRefusals = []refusal{
 		name:    "a subject token that is not for the client",
 		options: `{tokenUrl: $token, clientId: basic, clientSecretFile: $dir/secret, audience: [reports]}`, subject: "stranger",
 		answer: `403 {"error":"access_denied","error_description":"Client is not within the token audience"}`,
-		class:  "settling",
+		class:  "settling", hint: "client in the subject token's audience",
 	},
 	{
 		name:    "an unknown realm",
 		options: `{tokenUrl: $nowhere, clientId: basic, clientSecretFile: $dir/secret, audience: [reports]}`,
 		answer:  `404 {"error":"Realm does not exist"}`,
-		class:   "settling",
+		class:   "settling", hint: "correct the path of tokenUrl",
 	},
 }
 

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,9 +25,9 @@ type answer struct {
 	ExpiresIn       *seconds         `json:"expires_in"`
 }
 
-// credential turns the body of a success into a credential. requested is the token type that was
-// asked for, if any.
-func (x *Exchanger) credential(ctx context.Context, text []byte, requested string) (refresher.Credential, error) {
+// credential turns the body of a success into a credential. form is what was asked for.
+func (x *Exchanger) credential(ctx context.Context, text []byte, form url.Values, target refresher.Target) (refresher.Credential, error) {
+	requested := form.Get("requested_token_type")
 	var a answer
 	if json.Unmarshal(text, &a) != nil || !isToken(a.AccessToken) {
 		return refresher.Credential{}, badAnswer("the answer is not JSON with an access_token and, if at all, a number in expires_in")
@@ -43,15 +45,22 @@ func (x *Exchanger) credential(ctx context.Context, text []byte, requested strin
 	// RFC 8693 requires the type; servers that leave it out, or do not write a URI, issue what was
 	// asked for.
 	issued := a.IssuedTokenType
-	if !isURI(issued) {
+	if !isURI(issued) || issued == typeRefreshToken && requested != typeRefreshToken {
 		issued = cmp.Or(requested, refresher.TypeAccessToken)
 	}
 	if requested == refresher.TypeIDToken && issued != refresher.TypeIDToken && issued != refresher.TypeJWT {
-		return refresher.Credential{}, &refresher.Error{
-			Class: refresher.Denied,
-			Code:  CodeIDTokenUnsupported,
-			Err:   fmt.Errorf("%s was asked for an ID token and issued a token of type %.200q", x.endpoint.Host, upstream.Clean(issued)),
-			Hint:  "this endpoint exchanges no token for an ID token: ask for an access token instead",
+		return refresher.Credential{}, noIDToken(
+			fmt.Errorf("%s was asked for an ID token and issued a token of type %.200q", x.endpoint.Host, upstream.Clean(issued)))
+	}
+	if target.Audience != "" {
+		claims, err := refresher.ParseClaims(a.AccessToken)
+		if err != nil {
+			return refresher.Credential{}, noIDToken(fmt.Errorf("%s was asked for an ID token and issued something else: %w", x.endpoint.Host, err))
+		}
+		if !slices.Contains(claims.Audience, target.Audience) {
+			// Keycloak, for one, takes the audience for a wish.
+			return refresher.Credential{}, noIDToken(fmt.Errorf("%s was asked for an ID token for %.200q and issued one for %.200q",
+				x.endpoint.Host, target.Audience, strings.Join(claims.Audience, " ")))
 		}
 	}
 	expires, err := x.expiry(ctx, a)
@@ -59,6 +68,18 @@ func (x *Exchanger) credential(ctx context.Context, text []byte, requested strin
 		return refresher.Credential{}, err
 	}
 	return refresher.Credential{Value: refresher.Bearer{Token: a.AccessToken, Type: issued}, Expires: expires}, nil
+}
+
+// typeRefreshToken is what Keycloak calls access tokens that it gives for another server's.
+const typeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
+
+func noIDToken(err error) *refresher.Error {
+	return &refresher.Error{
+		Class: refresher.Denied,
+		Code:  CodeIDTokenUnsupported,
+		Err:   err,
+		Hint:  "this endpoint exchanges no token for such an ID token: ask for an access token instead",
+	}
 }
 
 // expiry finds out until when the token lives: by the answer, else by the token itself if it is a JWT,

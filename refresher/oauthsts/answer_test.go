@@ -16,6 +16,7 @@ import (
 func TestTypeIsWhatTheEndpointSays(t *testing.T) {
 	const own = "urn:example:token-type:badge"
 	jwtType := func(o *options) { o.RequestedTokenType = refresher.TypeJWT }
+	idToken := jwt(`{"aud":["other","app"],"exp":1893553445}`).Reveal()
 	tests := []struct {
 		name   string
 		body   string
@@ -30,9 +31,11 @@ func TestTypeIsWhatTheEndpointSays(t *testing.T) {
 		{"a word in place of a URI", `{"access_token":"t","issued_token_type":"access_token","expires_in":9}`, refresher.Target{}, func(*options) {}, refresher.TypeAccessToken},
 		{"small letters", `{"access_token":"t","token_type":"bearer","expires_in":9}`, refresher.Target{}, func(*options) {}, refresher.TypeAccessToken},
 		{"small letters for none", `{"access_token":"t","token_type":"n_a","expires_in":9}`, refresher.Target{}, func(*options) {}, refresher.TypeAccessToken},
-		{"an ID token", `{"access_token":"t","issued_token_type":"` + refresher.TypeIDToken + `","token_type":"N_A","expires_in":9}`,
+		{"an access token that Keycloak calls a refresh token", `{"access_token":"t","issued_token_type":"urn:ietf:params:oauth:token-type:refresh_token","token_type":"Bearer","expires_in":9}`,
+			refresher.Target{}, func(*options) {}, refresher.TypeAccessToken},
+		{"an ID token", `{"access_token":"` + idToken + `","issued_token_type":"` + refresher.TypeIDToken + `","token_type":"N_A","expires_in":9}`,
 			refresher.Target{Audience: "app"}, func(*options) {}, refresher.TypeIDToken},
-		{"an ID token that is not called one", `{"access_token":"t","expires_in":9}`,
+		{"an ID token that is not called one", `{"access_token":"` + idToken + `","expires_in":9}`,
 			refresher.Target{Audience: "app"}, jwtType, refresher.TypeIDToken},
 	}
 	for _, test := range tests {
@@ -119,6 +122,8 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		{"DPoP", `{"access_token":"t","token_type":"DPoP","expires_in":300}`, refresher.Target{}, refresher.Denied, oauthsts.CodeTokenTypeUnsupported},
 		{"a type that echoes a token", fmt.Sprintf(`{"access_token":"t","token_type":%q,"expires_in":300}`, subject.Raw.Reveal()), refresher.Target{}, refresher.Denied, oauthsts.CodeTokenTypeUnsupported},
 		{"an access token for an ID token", answered, idToken, refresher.Denied, oauthsts.CodeIDTokenUnsupported},
+		{"an ID token for somebody else", fmt.Sprintf(`{"access_token":%q,"expires_in":300}`, jwt(`{"aud":"wisp","exp":1893553445}`).Reveal()), idToken, refresher.Denied, oauthsts.CodeIDTokenUnsupported},
+		{"an ID token that is none", `{"access_token":"t","issued_token_type":"` + refresher.TypeIDToken + `","expires_in":300}`, idToken, refresher.Denied, oauthsts.CodeIDTokenUnsupported},
 	}
 	var said strings.Builder
 	for _, test := range tests {

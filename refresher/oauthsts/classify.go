@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/wisp-sidecar/wisp/refresher"
@@ -76,10 +78,34 @@ var classes = map[string]refresher.Class{
 	"unsupported_token_type": refresher.Denied,
 }
 
+// meaning is the code that the standards have for what a server says, where that is another one: the
+// codes for bad requests and bad tokens are used for anything, above all by Keycloak. Messages are matched
+// loosely, and only to tell apart what the code does not.
+func (r refusal) meaning(status int) string {
+	message := strings.ToLower(r.message)
+	says := func(phrases ...string) bool {
+		return slices.ContainsFunc(phrases, func(phrase string) bool { return strings.Contains(message, phrase) })
+	}
+	switch vague := r.code == "invalid_request" || r.code == "invalid_client"; {
+	case r.code == "unauthorized_client" && status == http.StatusUnauthorized:
+		return "invalid_client" // 401 is for a client that could not prove who it is: RFC 6749 section 5.2
+	case vague && says("audience not"):
+		return "invalid_target"
+	case vague && says("not enabled", "not allowed"):
+		return "unauthorized_client"
+	case r.code == "invalid_request" && says("requested_token_type", "tokens only"):
+		return "unsupported_token_type"
+	case r.code == "invalid_issuer":
+		return "invalid_grant"
+	}
+	return r.code
+}
+
 // refused sorts the answer that the Attempt in ctx holds. form is what was sent, and secret, if any,
 // the client's.
 func (x *Exchanger) refused(ctx context.Context, form url.Values, subject refresher.Token, secret refresher.Secret) *refresher.Error {
-	r := parseRefusal(refresher.AttemptFrom(ctx).Data().Body)
+	facts := refresher.AttemptFrom(ctx).Data()
+	r := parseRefusal(facts.Body)
 	// Cleaning knows the shapes of tokens, but these two may be of any shape.
 	for _, known := range []refresher.Secret{subject.Raw, secret} {
 		if known != "" {
@@ -90,10 +116,14 @@ func (x *Exchanger) refused(ctx context.Context, form url.Values, subject refres
 	if e.Class != refresher.Settling {
 		return e // any service's rules: outages, throttling, redirects, bodies of somebody else
 	}
-	if class, known := classes[r.code]; known {
+	meaning := r.meaning(facts.Status)
+	if class, known := classes[meaning]; known {
 		e.Class = class
 	}
-	e.Hint = x.hint(r.code, form, subject)
+	e.Hint = x.hint(meaning, form, subject)
+	if e.Hint == "" && facts.Status == http.StatusNotFound {
+		e.Hint = "correct the path of tokenUrl"
+	}
 	return e
 }
 
@@ -111,7 +141,8 @@ func (x *Exchanger) hint(code string, form url.Values, subject refresher.Token) 
 	case "unauthorized_client":
 		return fmt.Sprintf("permit token exchange to %s at %s; asked for was %s", client, host, wanted(form))
 	case "access_denied":
-		return fmt.Sprintf("a policy of %s refuses this exchange to %s; asked for was %s", host, client, wanted(form))
+		return fmt.Sprintf("a policy of %s refuses this exchange to %s; asked for was %s; some servers want the client in the subject token's audience%s",
+			host, client, wanted(form), describe(subject))
 	case "invalid_target":
 		return fmt.Sprintf("check that %s knows where the token is to be used and gives tokens for it to %s; asked for was %s", host, client, wanted(form))
 	case "invalid_scope":

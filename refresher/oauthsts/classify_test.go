@@ -91,6 +91,40 @@ func TestClassesOfOtherFailures(t *testing.T) {
 	}
 }
 
+// Servers, Keycloak above all, use the vague codes for much that has a code of its own. These are the
+// words of Keycloak 26.
+func TestVagueCodesMeanWhatTheirMessagesSay(t *testing.T) {
+	for _, test := range []struct {
+		status        int
+		code, message string
+		class         refresher.Class
+		hint          string // part of it
+	}{
+		{401, "unauthorized_client", "Invalid client or Invalid client credentials", refresher.Settling, "knows no such client, or it has another secret"},
+		{400, "unauthorized_client", "Client not allowed", refresher.Settling, "permit token exchange"},
+		{400, "invalid_client", "Audience not found", refresher.Settling, "knows where the token is to be used"},
+		{400, "invalid_request", "Requested audience not available: payroll", refresher.Settling, "knows where the token is to be used"},
+		{400, "invalid_client", "Public client is not allowed to exchange token", refresher.Settling, "permit token exchange"},
+		{400, "invalid_request", "Standard token exchange is not enabled for the requested client", refresher.Settling, "permit token exchange"},
+		{400, "invalid_request", "requested_token_type unsupported", refresher.Denied, "set subjectTokenType"},
+		{400, "invalid_request", "Parameter 'subject_token' supports access tokens only", refresher.Denied, "set subjectTokenType"},
+		{400, "invalid_client", "Invalid token audience", refresher.Settling, "knows no such client, or it has another secret"},
+		{400, "invalid_request", "Invalid token", refresher.SubjectToken, "trusts the issuer of the subject token"},
+		{400, "invalid_issuer", "Invalid issuer parameter", refresher.SubjectToken, "trusts the issuer of the subject token"},
+		{403, "access_denied", "Client is not within the token audience", refresher.Settling, "the client in the subject token's audience"},
+		{404, "Realm does not exist", "", refresher.Settling, "correct the path of tokenUrl"},
+	} {
+		t.Run(test.message, func(t *testing.T) {
+			e := &endpoint{status: test.status, body: refusal(test.code, test.message)}
+			_, err := exchanger(t, e, func(o *options) { o.ClientID, o.ClientSecret = "wisp", "hunter2" }).Exchange(t.Context(), subject, refresher.Target{})
+			failure := refresher.AsError(err)
+			if failure.Class != test.class || !strings.Contains(failure.Hint, test.hint) {
+				t.Errorf("%d %s %q is %v, hint %q; want %v, hint with %q", test.status, test.code, test.message, failure.Class, failure.Hint, test.class, test.hint)
+			}
+		})
+	}
+}
+
 // TestRefusals has the text and the hint of every error that has one, in testdata/refusals.golden.
 func TestRefusals(t *testing.T) {
 	opaque := refresher.Token{Raw: "opaque", Type: refresher.TypeAccessToken}

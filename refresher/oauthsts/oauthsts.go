@@ -63,7 +63,7 @@ func (x *Exchanger) Exchange(ctx context.Context, subject refresher.Token, targe
 	if err != nil {
 		return refresher.Credential{}, err
 	}
-	return x.credential(ctx, text, form.Get("requested_token_type"))
+	return x.credential(ctx, text, form, target)
 }
 
 // form is the request of RFC 8693 section 2.1, without the client's proof.

@@ -140,7 +140,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.golden, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // so that an assertion's times are the same every time
-				e := &endpoint{body: `{"access_token":"issued","expires_in":300}`}
+				token := jwt(`{"aud":"https://app.example","exp":1893553445}`)
+				e := &endpoint{body: `{"access_token":"` + token.Reveal() + `","expires_in":300}`}
 				if _, err := exchanger(t, e, test.change).Exchange(t.Context(), subject, test.target); err != nil {
 					t.Fatal(err)
 				}
