@@ -62,7 +62,7 @@ func TestKeycloakExternalSubject(t *testing.T) {
 		{
 			name: "a token of an unknown issuer", options: externalOptions, subject: "unknown",
 			answer: `400 {"error":"invalid_issuer","error_description":"Invalid subject_issuer parameter"}`,
-			class:  "settling",
+			class:  "subject_token",
 		},
 		{
 			name: "a client without the permission", options: `{tokenUrl: $token, clientId: unpermitted, clientSecretFile: $dir/secret}`, subject: "typed",

@@ -2,6 +2,7 @@ package pairs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wisp-sidecar/wisp/refresher"
@@ -19,6 +20,21 @@ type Pair struct {
 	Whom string
 	// Check asks the cloud whom a credential stands for; an error if it is not accepted.
 	Check func(refresher.Credential) (string, error)
+}
+
+// Document is a configuration with the identities of all pairs. Those that several are built on are
+// there once.
+func Document(all ...Pair) string {
+	const item = "  - name: "
+	document := "upstream: {allowInsecureLoopback: true}\nidentities:\n"
+	for _, pair := range all {
+		for _, identity := range strings.Split(pair.Identities, item)[1:] {
+			if !strings.Contains(document, item+identity) {
+				document += item + identity
+			}
+		}
+	}
+	return document
 }
 
 // source is one line of YAML for each cloud that takes it.
@@ -54,15 +70,12 @@ func (w *World) kubernetes() []source {
 			`url: {url: "%s/kubernetes/token?audience=%%[2]s", headers: {Authorization: "Bearer %s"}, format: json, field: token}`, w.o.URL, urlSecret)},
 		{name: "github", kind: "githubActions", by: "github", yaml: "githubActions: {audience: %[3]q}"},
 	}
-	if len(w.o.Executable) > 0 {
-		var command []string
-		for _, argument := range append(w.o.Executable, w.file("tokens", "%s")) {
-			command = append(command, fmt.Sprintf("%q", argument))
-		}
-		list = append(list, source{name: "executable", kind: "executable", by: "kubernetes",
-			yaml: "executable: {command: [" + strings.Join(command, ", ") + "], audience: %[3]q}"})
+	var command []string
+	for _, argument := range slices.Concat(w.o.Executable, []string{w.file("tokens", "%s")}) {
+		command = append(command, fmt.Sprintf("%q", argument))
 	}
-	return list
+	return append(list, source{name: "executable", kind: "executable", by: "kubernetes",
+		yaml: "executable: {command: [" + strings.Join(command, ", ") + "], audience: %[3]q}"})
 }
 
 type otherSource struct {
@@ -76,7 +89,7 @@ func (w *World) others() []otherSource {
 	instance := fmt.Sprintf("credentials: instance, regionUrl: %q, credentialsUrl: %q, sessionTokenUrl: %q",
 		endpoint+"/latest/meta-data/placement/availability-zone", endpoint+"/latest/meta-data/iam/security-credentials", endpoint+"/latest/api/token")
 	saml := func(cloud string) source {
-		return source{name: "saml", kind: "file", by: "saml", yaml: fmt.Sprintf("file: {path: %q, type: saml2}", w.file("saml-"+cloud))}
+		return source{name: "saml", kind: "file (SAML)", by: "saml", yaml: fmt.Sprintf("file: {path: %q, type: saml2}", w.file("saml-"+cloud))}
 	}
 	vm := func(cloud string) source {
 		return source{name: "vm", kind: "azureIMDS", by: "azure", yaml: fmt.Sprintf("azureIMDS: {resource: \"api://wisp-%s\", endpoint: %q}", cloud, endpoint)}
@@ -101,8 +114,8 @@ func (w *World) others() []otherSource {
 		{from("id-token", "google", "google", "audience: "+awsAudience), []string{"aws"}},
 		{from("id-token", "google", "google", fmt.Sprintf("audience: %q", entraAudience)), []string{"entra"}},
 		{from("id-token", "google", "google", fmt.Sprintf("audience: %q", oauthAudience)), []string{"oauthSTS"}},
-		{from("app", "entra", "entra", fmt.Sprintf("resource: %q", application)), []string{"google", "aws"}},
-		{from("oauth", "oauthSTS", "oauth", "type: jwt"), []string{"aws"}},
+		{from("app", "entra", "entra", fmt.Sprintf("resource: %q", application)), []string{"aws", "google", "oauthSTS"}},
+		{from("oauth", "oauthSTS", "oauth", "type: jwt"), []string{"aws", "google", "entra"}},
 		{saml("google"), []string{"google"}},
 		{saml("oauth"), []string{"oauthSTS"}},
 	}

@@ -20,8 +20,8 @@ type Options struct {
 	// Dir is an empty directory for tokens and secrets. Required.
 	Dir string
 	// Executable is a program, with its first arguments, that prints a subject token as [PrintToken] does:
-	// it is run with the path of a file that holds one as its last argument. Without it there are no
-	// pairs with an executable.
+	// it is run with the path of a file that holds one as its last argument. Empty means a shell script
+	// that NewWorld writes below Dir.
 	Executable []string
 	Now        func() time.Time // of all services; nil is time.Now
 }
@@ -87,6 +87,13 @@ func provider(of string) string { return "//iam.googleapis.com/" + pool + "/prov
 // NewWorld makes the services, and writes tokens and secrets below Dir.
 func NewWorld(o Options) (*World, error) {
 	w := &World{o: o, internet: cloudtest.NewNetwork()}
+	if len(w.o.Executable) == 0 {
+		script, err := w.writeScript()
+		if err != nil {
+			return nil, err
+		}
+		w.o.Executable = []string{script}
+	}
 	w.platforms()
 	subject, err := w.gceSubject()
 	if err != nil {
@@ -144,13 +151,14 @@ func (w *World) clouds(gceSubject string) {
 	})
 	var providers []cloudtest.PoolProvider
 	for name, issuer := range map[string]string{
-		"kubernetes": w.Kubernetes.URL(), "github": w.GitHub.Issuer().URL(), "oauth": oauthURL,
+		"kubernetes": w.Kubernetes.URL(), "github": w.GitHub.Issuer().URL(),
 	} {
 		providers = append(providers, cloudtest.PoolProvider{Name: pool + "/providers/" + name, Issuer: issuer})
 	}
 	providers = append(providers,
 		cloudtest.PoolProvider{Name: pool + "/providers/azure", Issuer: azureVM, AllowedAudiences: []string{"api://wisp-google"}},
 		cloudtest.PoolProvider{Name: pool + "/providers/entra", Issuer: entra, AllowedAudiences: []string{application}},
+		cloudtest.PoolProvider{Name: pool + "/providers/oauth", Issuer: oauthURL, AllowedAudiences: []string{oauthAudience}},
 		cloudtest.PoolProvider{Name: pool + "/providers/amazon", AWSAccount: account},
 		cloudtest.PoolProvider{Name: pool + "/providers/saml", SAMLEntityID: entityID, SAMLCertificates: []*x509.Certificate{w.SAML.Certificate()}},
 	)
@@ -167,6 +175,7 @@ func (w *World) clouds(gceSubject string) {
 			{Issuer: w.Kubernetes.URL(), Subject: workload, Audience: entraAudience},
 			{Issuer: w.GitHub.Issuer().URL(), Subject: w.GitHub.Subject(), Audience: entraAudience},
 			{Issuer: google, Subject: gceSubject, Audience: entraAudience},
+			{Issuer: oauthURL, Subject: workload, Audience: oauthAudience},
 		}}},
 	})
 	w.OAuth = cloudtest.NewOAuthSTS(cloudtest.OAuthSTSOptions{
@@ -177,6 +186,7 @@ func (w *World) clouds(gceSubject string) {
 			{Issuer: w.Kubernetes.URL(), Audiences: []string{oauthAudience}},
 			{Issuer: w.GitHub.Issuer().URL(), Audiences: []string{oauthAudience}},
 			{Issuer: google, Audiences: []string{oauthAudience}},
+			{Issuer: entra, Audiences: []string{application}},
 		},
 		SAML: func(raw string) (string, error) {
 			subject, err := cloudtest.VerifySAML(raw, cloudtest.SAMLTrust{
@@ -226,6 +236,20 @@ func (w *World) write() (err error) {
 		}
 	}
 	return w.Kubelet.Rotate()
+}
+
+// script is a program as Google's executable-source protocol wants it, in its simplest form.
+const script = `#!/bin/sh
+printf '{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:jwt","id_token":"%s"}' "$(cat "$1")"
+`
+
+// writeScript puts the script where nobody else can change it.
+func (w *World) writeScript() (string, error) {
+	path := w.file("bin", "print-token")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, []byte(script), 0o700)
 }
 
 // gceSubject is the number by which Google calls the virtual machine's service account.

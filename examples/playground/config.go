@@ -18,6 +18,8 @@ const (
 	awsSecret   = secretsDir + "/aws-container"
 	azureSecret = secretsDir + "/app-service"
 	outDir      = "out"
+	pairsDir    = "pairs"
+	pairsFile   = pairsDir + "/config.yaml"
 	awsOut      = outDir + "/aws-credentials"
 	googleOut   = outDir + "/google-token.json"
 )

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A place is one listener of the playground.
@@ -14,6 +19,7 @@ const (
 	atAWS
 	atGoogle
 	atEntra
+	atPairs
 	atOutlets // wisp's, as is the next
 	atProbes
 	places = iota
@@ -46,6 +52,25 @@ func (l *listeners) url(at place) string     { return "http://" + l.address(at) 
 // makeRoom closes those that wisp is about to open itself. For a moment somebody else could take them.
 func (l *listeners) makeRoom() error {
 	return errors.Join(l[atOutlets].Close(), l[atProbes].Close())
+}
+
+// serve answers at some of them until ctx ends.
+func (l *listeners) serve(ctx context.Context, handlers map[place]http.Handler) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for at, handler := range handlers {
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+		group.Go(func() error {
+			if err := server.Serve(l[at]); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+		group.Go(func() error {
+			<-ctx.Done()
+			return server.Close()
+		})
+	}
+	return group.Wait()
 }
 
 // close closes all that are open.

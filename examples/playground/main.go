@@ -1,7 +1,8 @@
 // Command playground is wisp on one machine, without a cloud and without a cluster: a token issuer, a
 // kubelet's volume and the token services of AWS, Google Cloud and Microsoft Entra, all of them fakes on
 // loopback that check what the real ones check; and between them and you the real agent, run from a
-// configuration file as in a Pod.
+// configuration file as in a Pod. After that, every other way to prove who a workload is, with every cloud
+// that takes it.
 //
 //	go run ./examples/playground              shows what happens, until interrupted
 //	go run ./examples/playground -once        one tour, then exit
@@ -61,7 +62,7 @@ type options struct {
 	dir      string        // where the files go; empty is a temporary directory
 	lifetime time.Duration // of the clouds' credentials
 	once     bool
-	port     int           // of the first of six listeners; 0 takes free ones
+	port     int           // of the first of seven listeners; 0 takes free ones
 	patience time.Duration // how long a tour waits for the first credentials
 }
 
@@ -81,7 +82,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.dir, "dir", "", "keep the files in this `directory` (default: a temporary one, removed at the end)")
 	flags.DurationVar(&o.lifetime, "lifetime", defaultLifetime, "of the clouds' credentials, 35s to 1h")
 	flags.BoolVar(&o.once, "once", false, "make one tour and exit: 0, or 1 saying what failed")
-	flags.IntVar(&o.port, "port", 0, "listen on this `port` of 127.0.0.1 and the five above it (default: free ones)")
+	flags.IntVar(&o.port, "port", 0, "listen on this `port` of 127.0.0.1 and the six above it (default: free ones)")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}

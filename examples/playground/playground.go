@@ -19,6 +19,7 @@ type playground struct {
 	at      *listeners
 	world   *world
 	agent   *agent.Agent
+	pairs   *pairScene
 	outlets []outlet
 	screen  *screen
 }
@@ -58,7 +59,8 @@ func (p *playground) prepare() (err error) {
 		return err
 	}
 	p.outlets = outlets(p.dir, values(list), p.world)
-	return nil
+	p.pairs, err = newPairScene(p.dir, p.at)
+	return err
 }
 
 // makeAgent does what wisp run --config config.yaml does.
@@ -93,6 +95,9 @@ func (p *playground) play(ctx context.Context) error {
 	group.Go(func() error {
 		defer stop()
 		answers, err := p.tour(ctx)
+		if ctx.Err() == nil {
+			err = errors.Join(err, p.showPairs(ctx))
+		}
 		if p.options.once {
 			return err
 		}

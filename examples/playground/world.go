@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
@@ -102,21 +99,7 @@ func newWorld(dir directory, lifetime time.Duration, at *listeners) (*world, err
 
 // run serves issuer and clouds until ctx ends.
 func (w *world) run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for at, handler := range map[place]http.Handler{atIssuer: w.issuer, atAWS: w.aws, atGoogle: w.google, atEntra: w.entra} {
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-		group.Go(func() error {
-			if err := server.Serve(w.at[at]); !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
-		})
-		group.Go(func() error {
-			<-ctx.Done()
-			return server.Close()
-		})
-	}
-	return group.Wait()
+	return w.at.serve(ctx, map[place]http.Handler{atIssuer: w.issuer, atAWS: w.aws, atGoogle: w.google, atEntra: w.entra})
 }
 
 // exchanges counts what the clouds were asked for.
