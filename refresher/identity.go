@@ -233,7 +233,7 @@ func (d *doubt) worthSending(token Token, now reading) error {
 		Class: SubjectToken,
 		Code:  CodeSubjectExpired,
 		Err:   fmt.Errorf("subject token %s expired at %s", token.Fingerprint(), token.Expires.UTC().Format(time.RFC3339)),
-		Hint:  "whatever renews the token has stopped: is the volume mounted with subPath, or the clock wrong",
+		Hint:  "whatever renews the token has stopped, or the clock is wrong; a volume that is mounted with subPath never changes",
 	}
 }
 

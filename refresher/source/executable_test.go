@@ -145,6 +145,23 @@ func TestTokenOfAnExecutable(t *testing.T) {
 	}
 }
 
+// Whether a token has expired is the engine's to say: only it knows whether the local clock can be
+// believed, and finds out by sending such a token now and then.
+func TestExpiredTokenOfAnExecutableIsNotKeptBack(t *testing.T) {
+	at := time.Unix(1620499962, 0)
+	for name, printed := range map[string]string{
+		"the token says so":    document(t, jwt(claims{"exp": at.Unix()}), refresher.TypeJWT, time.Time{}),
+		"the document says so": document(t, jwt(claims{"exp": 4102444800}), refresher.TypeJWT, at),
+	} {
+		t.Run(name, func(t *testing.T) {
+			token, err := playing(t, source.ExecutableOptions{}, "print", printed).Token(t.Context())
+			if err != nil || !token.Expires.Equal(at) {
+				t.Errorf("Token = %v, %v; want one that expires at %v", token, err, at)
+			}
+		})
+	}
+}
+
 func TestWhatAnExecutableSees(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	output := filepath.Join(t.TempDir(), "output")
