@@ -17,8 +17,12 @@ func (c *Config) Summary(w io.Writer) {
 		if !i.IsRequired() {
 			optional = ", optional"
 		}
-		fmt.Fprintf(w, "identity %s: %s source, %s exchange, yields %s%s\n",
-			i.Name, i.Source.Kind, i.Exchange.Kind, i.Exchange.Options.yields(), optional)
+		on := ""
+		if other := i.builtOn(); other != "" {
+			on = " on " + other
+		}
+		fmt.Fprintf(w, "identity %s: %s source%s, %s exchange, yields %s%s\n",
+			i.Name, i.Source.Kind, on, i.Exchange.Kind, i.Exchange.Options.yields(), optional)
 	}
 	for n := range c.Outlets {
 		o := &c.Outlets[n]

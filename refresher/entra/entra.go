@@ -10,7 +10,6 @@
 package entra
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -21,7 +20,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
@@ -90,9 +88,9 @@ func (x *Exchanger) Exchange(ctx context.Context, subject refresher.Token, targe
 	}
 	var answer struct {
 		AccessToken refresher.Secret `json:"access_token"`
-		ExpiresIn   seconds          `json:"expires_in"`
+		ExpiresIn   upstream.Seconds `json:"expires_in"`
 	}
-	if json.Unmarshal(text, &answer) != nil || answer.AccessToken == "" || answer.ExpiresIn.duration() <= 0 {
+	if json.Unmarshal(text, &answer) != nil || answer.AccessToken == "" || answer.ExpiresIn.Duration() <= 0 {
 		// Counts as passing: a broken proxy or a bad deployment of the service.
 		return refresher.Credential{}, &refresher.Error{
 			Class: refresher.Transient,
@@ -105,7 +103,7 @@ func (x *Exchanger) Exchange(ctx context.Context, subject refresher.Token, targe
 	}
 	return refresher.Credential{
 		Value:   refresher.Bearer{Token: answer.AccessToken, Type: refresher.TypeAccessToken},
-		Expires: refresher.AttemptFrom(ctx).ServerNow().Add(answer.ExpiresIn.duration()),
+		Expires: refresher.AttemptFrom(ctx).ServerNow().Add(answer.ExpiresIn.Duration()),
 	}, nil
 }
 
@@ -142,25 +140,6 @@ func (x *Exchanger) post(ctx context.Context, subject refresher.Token, scope str
 		return nil, upstream.NetworkError(&url.Error{Op: "Post", URL: x.endpoint, Err: err})
 	}
 	return text, nil
-}
-
-// seconds is a number of seconds that is a JSON number or, as older endpoints have it, a string of
-// one. Fractions are cut off.
-type seconds float64
-
-func (s *seconds) UnmarshalJSON(text []byte) error {
-	var number float64
-	if err := json.Unmarshal(bytes.Trim(text, `"`), &number); err != nil {
-		return errors.New("not a number")
-	}
-	*s = seconds(number)
-	return nil
-}
-
-// duration cuts s to whole seconds, and to a century: a Duration cannot hold three.
-func (s seconds) duration() time.Duration {
-	const century = 100 * 365 * 24 * time.Hour
-	return time.Duration(min(float64(s), century.Seconds())) * time.Second
 }
 
 // newUUID returns a random UUID (RFC 9562 section 5.4). Microsoft's support finds a request by it.

@@ -1,7 +1,6 @@
 package oauthsts
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -19,10 +18,10 @@ import (
 // An answer is a successful token response (RFC 8693 section 2.2.1). The issued token is in
 // access_token whatever its type.
 type answer struct {
-	AccessToken     refresher.Secret `json:"access_token"`
-	IssuedTokenType string           `json:"issued_token_type"`
-	TokenType       string           `json:"token_type"`
-	ExpiresIn       *seconds         `json:"expires_in"`
+	AccessToken     refresher.Secret  `json:"access_token"`
+	IssuedTokenType string            `json:"issued_token_type"`
+	TokenType       string            `json:"token_type"`
+	ExpiresIn       *upstream.Seconds `json:"expires_in"`
 }
 
 // credential turns the body of a success into a credential. form is what was asked for.
@@ -87,10 +86,10 @@ func noIDToken(err error) *refresher.Error {
 func (x *Exchanger) expiry(ctx context.Context, a answer) (time.Time, error) {
 	now := refresher.AttemptFrom(ctx).ServerNow()
 	if a.ExpiresIn != nil {
-		if a.ExpiresIn.duration() == 0 {
+		if a.ExpiresIn.Duration() == 0 {
 			return time.Time{}, badAnswer("expires_in is not positive")
 		}
-		return now.Add(a.ExpiresIn.duration()), nil
+		return now.Add(a.ExpiresIn.Duration()), nil
 	}
 	if claims, err := refresher.ParseClaims(a.AccessToken); err == nil {
 		if !claims.Expires.After(now) {
@@ -118,23 +117,4 @@ func badAnswer(problem string) *refresher.Error {
 // permits spaces too, which no server uses and a header cannot carry.
 func isToken(text refresher.Secret) bool {
 	return text != "" && !strings.ContainsFunc(text.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' })
-}
-
-// seconds is a number of seconds that is a JSON number or, as some endpoints have it, a string of
-// one. Fractions are cut off.
-type seconds float64
-
-func (s *seconds) UnmarshalJSON(text []byte) error {
-	var number float64
-	if err := json.Unmarshal(bytes.Trim(text, `"`), &number); err != nil {
-		return errors.New("not a number")
-	}
-	*s = seconds(number)
-	return nil
-}
-
-// duration cuts s to whole seconds from 0 to a century: a Duration cannot hold three.
-func (s seconds) duration() time.Duration {
-	const century = 100 * 365 * 24 * time.Hour
-	return time.Duration(max(0, min(float64(s), century.Seconds()))) * time.Second
 }
