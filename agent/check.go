@@ -12,7 +12,7 @@ import (
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
 )
 
-var identityName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
+var identityName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 // check reports what decoding cannot see: missing and contradictory values, and outlets that cannot
 // show what their identities yield.
@@ -59,7 +59,7 @@ func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Tra
 	switch {
 	case c.Name == "":
 		p.at(path+".name", "is missing")
-	case !identityName.MatchString(c.Name):
+	case len(c.Name) > 64 || !identityName.MatchString(c.Name):
 		p.at(path+".name", "must be 1 to 64 lower-case letters, digits and hyphens, not %q", c.Name)
 	}
 	p.choice(path+".source", c.Source.Kind)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -39,10 +40,14 @@ type Hop struct {
 
 const maxTags = 50
 
-var (
-	goodExternalID = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
-	tagText        = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-)
+var goodExternalID = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,}$`)
+
+// isTagText tells what keys and values of tags may consist of.
+func isTagText(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.In(r, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", r)
+	})
+}
 
 // checkChain judges each hop, and what the ones before leave it to do.
 func (o Options) checkChain() problems {
@@ -91,7 +96,7 @@ func (h Hop) check(other bool) problems {
 	if id := h.ExternalID; id != "" && (!goodExternalID.MatchString(id) || len(id) > 1224) {
 		found.add("externalId", "must be 2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -")
 	}
-	if id := h.SourceIdentity; id != "" && !goodSessionName.MatchString(id) {
+	if id := h.SourceIdentity; id != "" && !isName(id) {
 		found.add("sourceIdentity", "must be 2 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -")
 	}
 	found.checkTags(h.Tags, h.TransitiveTagKeys)
@@ -107,13 +112,13 @@ func (p *problems) checkTags(tags map[string]string, transitive []string) {
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		lower := strings.ToLower(key)
 		switch first, twice := spelled[lower]; {
-		case key == "" || utf8.RuneCountInString(key) > 128 || !tagText.MatchString(key):
+		case key == "" || utf8.RuneCountInString(key) > 128 || !isTagText(key):
 			p.add("tags", "key %.40q: must be 1 to 128 letters, digits, blanks and _ . : / = + - @", key)
 		case strings.HasPrefix(lower, "aws:"):
 			p.add("tags", "key %q: keys that begin with aws: are reserved", key)
 		case twice:
 			p.add("tags", "keys %q and %q differ only in case, and are one key to STS", first, key)
-		case utf8.RuneCountInString(tags[key]) > 256 || !tagText.MatchString(tags[key]):
+		case utf8.RuneCountInString(tags[key]) > 256 || !isTagText(tags[key]):
 			p.add("tags", "the value of %q: must be up to 256 letters, digits, blanks and _ . : / = + - @", key)
 		}
 		spelled[lower] = key

@@ -65,10 +65,14 @@ type Options struct {
 
 var (
 	// hostLabel is what a region may be, as it becomes part of a host name.
-	hostLabel       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	goodSessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
-	goodAccount     = regexp.MustCompile(`^[0-9]{12}$`)
+	hostLabel   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	nameText    = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]+$`)
+	goodAccount = regexp.MustCompile(`^[0-9]{12}$`)
 )
+
+// isName tells what can be a role's, a session's or a source identity's name. (Here and elsewhere lengths
+// are not in the patterns: the limits there are for people, and compiled they cost memory and time.)
+func isName(text string) bool { return len(text) >= 2 && len(text) <= 64 && nameText.MatchString(text) }
 
 // Check reports everything that is wrong with the options; nil if nothing is. Without a Transport
 // it judges Endpoint as one would that permits no http.
@@ -97,7 +101,7 @@ func (o Options) Check() []refresher.FieldError {
 	switch {
 	case o.Region == "" && o.Endpoint == "":
 		found.add("region", "is required: a regional STS is nearer and does not fail with another region (aws-global picks the global one)")
-	case o.Region != "" && !hostLabel.MatchString(o.Region):
+	case o.Region != "" && (len(o.Region) > 63 || !hostLabel.MatchString(o.Region)):
 		found.add("region", "is not the name of a region")
 	case o.Endpoint == "":
 		if problem := o.endpointProblem(); problem != "" {
@@ -171,7 +175,7 @@ func (p problems) within(field string) problems {
 }
 
 func (p *problems) checkSessionName(name string) {
-	if name != "" && !goodSessionName.MatchString(name) {
+	if name != "" && !isName(name) {
 		p.add("sessionName", "must be 2 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -")
 	}
 }

@@ -19,7 +19,7 @@ const (
 )
 
 var (
-	policyARN = regexp.MustCompile(`^arn:(aws(?:-[a-z]+)*):iam::([0-9]{12}|aws):policy/(?:[\x21-\x2e\x30-\x7e]+/)*[A-Za-z0-9_+=,.@-]{1,128}$`)
+	policyARN = regexp.MustCompile(`^arn:(aws(?:-[a-z]+)*):iam::([0-9]{12}|aws):policy/(?:[\x21-\x2e\x30-\x7e]+/)*([A-Za-z0-9_+=,.@-]+)$`)
 	// notInPolicy is what STS refuses in a policy. JSON can write it as \uXXXX.
 	notInPolicy = regexp.MustCompile(`[^\t\n\r\x{20}-\x{FF}]`)
 )
@@ -56,7 +56,7 @@ func (p *problems) checkPolicies(policy string, arns []string, role roleName) {
 func policyProblem(arn string, role roleName) string {
 	m := policyARN.FindStringSubmatch(arn)
 	switch {
-	case m == nil:
+	case m == nil || len(m[3]) > 128:
 		return "is not of the form arn:<partition>:iam::<12 digits, or aws>:policy/<name>"
 	case role == (roleName{}):
 		return "" // nothing to compare with

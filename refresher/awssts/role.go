@@ -1,6 +1,9 @@
 package awssts
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // A roleName is what a role's ARN says about where it is. Services other than AWS leave parts empty.
 type roleName struct {
@@ -9,11 +12,11 @@ type roleName struct {
 }
 
 var (
-	awsRole = regexp.MustCompile(`^arn:(aws(?:-[a-z]+)*):iam::([0-9]{12}):role/(?:[\x21-\x2e\x30-\x7e]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`)
+	awsRole = regexp.MustCompile(`^arn:(aws(?:-[a-z]+)*):iam::([0-9]{12}):role/(?:[\x21-\x2e\x30-\x7e]+/)*[A-Za-z0-9_+=,.@-]+$`)
 	// otherRole has a tenant, or nothing, in place of the account. MinIO names its region if it has one.
 	// https://docs.ceph.com/en/latest/radosgw/role/
 	// https://github.com/minio/minio/blob/master/docs/sts/web-identity.md
-	otherRole = regexp.MustCompile(`^arn:(?:aws|minio):iam:[a-z0-9-]*:[A-Za-z0-9_-]*:role/(?:[\x21-\x2e\x30-\x7e]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`)
+	otherRole = regexp.MustCompile(`^arn:(?:aws|minio):iam:[a-z0-9-]*:[A-Za-z0-9_-]*:role/(?:[\x21-\x2e\x30-\x7e]+/)*[A-Za-z0-9_+=,.@-]+$`)
 )
 
 // parseRole reads the ARN of an AWS role. For all else it returns the zero value.
@@ -27,7 +30,8 @@ func parseRole(arn string) roleName {
 
 // checkRole judges an ARN, for AWS or for another service.
 func (p *problems) checkRole(arn string, other bool) {
-	fits := len(arn) >= 20 && len(arn) <= 2048
+	name := arn[strings.LastIndexByte(arn, '/')+1:]
+	fits := len(arn) >= 20 && len(arn) <= 2048 && len(name) <= 64
 	switch {
 	case fits && awsRole.MatchString(arn):
 	case !other:

@@ -19,9 +19,11 @@ type refusal struct {
 	Codes       []int  `json:"error_codes"`
 }
 
-// oauthError is what an OAuth error code looks like. Anything else in its place could be an echo of
-// the assertion.
-var oauthError = regexp.MustCompile(`^[a-z_]{1,50}$`)
+// oauthError is what an OAuth error code looks like, if it is no longer than maxCode. Anything else in its
+// place could be an echo of the assertion. (As a limit within the pattern it would cost memory and time.)
+var oauthError = regexp.MustCompile(`^[a-z_]+$`)
+
+const maxCode = 50
 
 func parseRefusal(body []byte) refusal {
 	var r refusal
@@ -30,7 +32,7 @@ func parseRefusal(body []byte) refusal {
 	if _, misfit := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !misfit {
 		return refusal{}
 	}
-	if !oauthError.MatchString(r.Error) {
+	if len(r.Error) > maxCode || !oauthError.MatchString(r.Error) {
 		return refusal{}
 	}
 	return r

@@ -35,7 +35,7 @@ type Options struct {
 
 var (
 	guid         = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	tenantDomain = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$`)
+	tenantDomain = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]+$`)
 	oneScope     = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`) // RFC 6749 section 3.3
 )
 
@@ -51,7 +51,7 @@ func (o Options) Check() []refresher.FieldError {
 		report("tenantId", "is required: the id of the identity's tenant")
 	case slices.Contains([]string{"common", "organizations", "consumers"}, o.TenantID):
 		report("tenantId", "%q stands for many tenants: name the identity's own", o.TenantID)
-	case !guid.MatchString(o.TenantID) && !tenantDomain.MatchString(o.TenantID):
+	case !guid.MatchString(o.TenantID) && (len(o.TenantID) > 253 || !tenantDomain.MatchString(o.TenantID)):
 		report("tenantId", "%q is neither a GUID nor a domain name", o.TenantID)
 	}
 	switch {

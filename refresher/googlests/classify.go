@@ -27,15 +27,17 @@ type refusal struct {
 	reasons []string // of the second form: "SERVICE_DISABLED", "rateLimitExceeded" …
 }
 
-// errorCode is what a code looks like. Anything else in its place could be an echo of a token.
-var errorCode = regexp.MustCompile(`^[A-Za-z_]{1,50}$`)
+var letters = regexp.MustCompile(`^[A-Za-z_]+$`)
+
+// isCode tells what looks like a code. Anything else in its place could be an echo of a token.
+func isCode(text string) bool { return len(text) <= 50 && letters.MatchString(text) }
 
 func parseRefusal(body []byte) refusal {
 	var oauth struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	if json.Unmarshal(body, &oauth) == nil && errorCode.MatchString(oauth.Error) {
+	if json.Unmarshal(body, &oauth) == nil && isCode(oauth.Error) {
 		return refusal{code: oauth.Error, message: oauth.Description}
 	}
 	type reasoned struct {
@@ -56,11 +58,11 @@ func parseRefusal(body []byte) refusal {
 	}
 	r := refusal{message: api.Error.Message}
 	for _, e := range slices.Concat(api.Error.Details, api.Error.Errors) {
-		if errorCode.MatchString(e.Reason) {
+		if isCode(e.Reason) {
 			r.reasons = append(r.reasons, e.Reason)
 		}
 	}
-	if errorCode.MatchString(api.Error.Status) {
+	if isCode(api.Error.Status) {
 		r.code = api.Error.Status
 	} else if len(r.reasons) > 0 {
 		r.code = r.reasons[0]

@@ -70,19 +70,19 @@ type Options struct {
 }
 
 var (
-	workloadAudience  = regexp.MustCompile(`^//iam\.([a-z0-9.-]+)/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}$`)
-	workforceAudience = regexp.MustCompile(`^//iam\.([a-z0-9.-]+)/locations/[a-z0-9-]+/workforcePools/[a-z0-9-]{6,63}/providers/[a-z0-9-]{4,32}$`)
+	workloadAudience  = regexp.MustCompile(`^//iam\.([a-z0-9.-]+)/projects/[0-9]+/locations/global/workloadIdentityPools/([a-z0-9-]+)/providers/([a-z0-9-]+)$`)
+	workforceAudience = regexp.MustCompile(`^//iam\.([a-z0-9.-]+)/locations/[a-z0-9-]+/workforcePools/([a-z0-9-]+)/providers/([a-z0-9-]+)$`)
 	projectIDAudience = regexp.MustCompile(`/projects/[^/]*[^/0-9][^/]*/`)
 
 	// serviceAccount has to keep everything out that would change the meaning of the URL it is put
 	// into. Besides user-managed accounts there are the default accounts of Compute Engine and App
 	// Engine, and numeric ids.
-	serviceAccount = regexp.MustCompile(`^(?:[a-z0-9-]{6,30}@[a-z0-9.-]+\.iam\.gserviceaccount\.com` +
-		`|[0-9]{6,30}-compute@developer\.gserviceaccount\.com` +
+	serviceAccount = regexp.MustCompile(`^(?:([a-z0-9-]+)@[a-z0-9.-]+\.iam\.gserviceaccount\.com` +
+		`|[0-9]+-compute@developer\.gserviceaccount\.com` +
 		`|[a-z0-9.-]+@appspot\.gserviceaccount\.com` +
-		`|[0-9]{10,30})$`)
+		`|([0-9]+))$`)
 	domainName = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
-	projectID  = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,62}$`)
+	projectID  = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`)
 	// basicUser and basicPassword are what HTTP Basic can carry (RFC 7617 section 2), without its
 	// quarrels over encodings.
 	basicUser     = regexp.MustCompile(`^[\x21-\x39\x3B-\x7E]+$`)
@@ -120,11 +120,11 @@ func (o Options) Check() []refresher.FieldError {
 	if problem := o.userProjectProblem(); problem != "" {
 		report("userProject", "%s", problem)
 	}
-	if o.ServiceAccount != "" && !serviceAccount.MatchString(o.ServiceAccount) {
+	if o.ServiceAccount != "" && !isServiceAccount(o.ServiceAccount) {
 		report("serviceAccount", "%q is not a service account's e-mail or numeric id", o.ServiceAccount)
 	}
 	for i, delegate := range o.Delegates {
-		if !serviceAccount.MatchString(delegate) {
+		if !isServiceAccount(delegate) {
 			report(fmt.Sprintf("delegates.%d", i), "%q is not a service account's e-mail or numeric id", delegate)
 		}
 	}
@@ -143,7 +143,7 @@ func (o Options) Check() []refresher.FieldError {
 			report(fmt.Sprintf("scopes.%d", i), "%q is not one scope", scope)
 		}
 	}
-	if o.QuotaProject != "" && !projectID.MatchString(o.QuotaProject) {
+	if o.QuotaProject != "" && (len(o.QuotaProject) > 63 || !projectID.MatchString(o.QuotaProject)) {
 		report("quotaProject", "%q is not a project id or number", o.QuotaProject)
 	}
 	return problems
@@ -156,9 +156,13 @@ var subjectTokenTypes = []string{
 }
 
 func (o Options) audienceProblem() string {
-	for _, pattern := range []*regexp.Regexp{workloadAudience, workforceAudience} {
-		match := pattern.FindStringSubmatch(o.Audience)
-		if match != nil && (match[1] == defaultUniverse || match[1] == o.UniverseDomain) {
+	for _, kind := range []struct {
+		pattern           *regexp.Regexp
+		shortest, longest int // name of a pool
+	}{{workloadAudience, 4, 32}, {workforceAudience, 6, 63}} {
+		match := kind.pattern.FindStringSubmatch(o.Audience)
+		if match != nil && (match[1] == defaultUniverse || match[1] == o.UniverseDomain) &&
+			within(len(match[2]), kind.shortest, kind.longest) && within(len(match[3]), 4, 32) {
 			return ""
 		}
 	}
@@ -172,6 +176,18 @@ func (o Options) audienceProblem() string {
 		return "names the project by its id: write its number"
 	}
 	return fmt.Sprintf("%q is not the full name of a provider: %s", o.Audience, want)
+}
+
+func within(n, least, most int) bool { return least <= n && n <= most }
+
+// isServiceAccount tells names and numbers of service accounts from all else. (Here and elsewhere lengths
+// are not in the patterns: compiled they cost memory and time.)
+func isServiceAccount(name string) bool {
+	match := serviceAccount.FindStringSubmatch(name)
+	if match == nil {
+		return false
+	}
+	return (match[1] == "" || within(len(match[1]), 6, 30)) && (match[2] == "" || within(len(match[2]), 10, 30))
 }
 
 // maxUserProject is the length of the longest userProject that the token service takes.

@@ -21,9 +21,11 @@ type refusal struct {
 	message string
 }
 
-// oauthError is what an OAuth error code looks like. Anything else in its place could be an echo of
-// a token.
-var oauthError = regexp.MustCompile(`^[a-z_]{1,50}$`)
+// oauthError is what an OAuth error code looks like, if it is no longer than maxCode. Anything else in its
+// place could be an echo of a token. (As a limit within the pattern it would cost memory and time.)
+var oauthError = regexp.MustCompile(`^[a-z_]+$`)
+
+const maxCode = 50
 
 // parseRefusal reads the OAuth error, or what gateways and frameworks in front of an endpoint write in
 // place of one:
@@ -43,7 +45,7 @@ func parseRefusal(body []byte) refusal {
 		_ = json.Unmarshal(members[name], &s) // a member of another type says nothing
 		return s
 	}
-	if code := text("error"); oauthError.MatchString(code) {
+	if code := text("error"); len(code) <= maxCode && oauthError.MatchString(code) {
 		return refusal{code: code, message: text("error_description")}
 	}
 	var list []string

@@ -83,7 +83,7 @@ func NewAWSCallerIdentity(o AWSCallerIdentityOptions) (*AWSCallerIdentity, error
 }
 
 var (
-	awsProvider = regexp.MustCompile(`^//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}$`)
+	awsProvider = regexp.MustCompile(`^//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$`)
 	// awsSTS are the hosts that Google takes in a signed request.
 	awsSTS = regexp.MustCompile(`^sts(?:\.([a-z]+(?:-[a-z]+)+-[0-9]+))?\.amazonaws\.com$`)
 

@@ -161,7 +161,7 @@ func explainSession(status int, _ []byte, e *refresher.Error) {
 }
 
 var (
-	roleName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+	roleName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]+$`)
 	// awsZone is a region, or a zone in one: eu-west-1a, us-west-2-lax-1a, us-east-1-wl1-bos-wlz-1.
 	awsZone = regexp.MustCompile(`^([a-z]+(?:-[a-z]+)+-[0-9]+)(?:[a-z]|(?:-[a-z0-9]+)+)?$`)
 )
@@ -170,7 +170,7 @@ var (
 func roleOf(list []byte) (string, error) {
 	role, _, _ := strings.Cut(string(trim(list)), "\n")
 	role = strings.TrimSpace(role)
-	if !roleName.MatchString(role) {
+	if len(role) > 64 || !roleName.MatchString(role) {
 		return "", errors.New("not the name of a role")
 	}
 	return role, nil

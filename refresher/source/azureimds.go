@@ -148,7 +148,7 @@ func (a *AzureIMDS) Token(ctx context.Context) (refresher.Token, error) { return
 
 // azureCode is what an error code of the service looks like. For some errors it writes a sentence in
 // its place.
-var azureCode = regexp.MustCompile(`^[a-z0-9_]{1,50}$`)
+var azureCode = regexp.MustCompile(`^[a-z0-9_]+$`)
 
 // explainAzure follows the table in "Error handling" of the service's documentation: 404 and 410
 // pass, other 4xx are the request's fault.
@@ -175,7 +175,7 @@ func explainAzure(status int, body []byte, e *refresher.Error) {
 		e.Class = refresher.Denied
 		e.Hint = azureHint(refusal.Error)
 	}
-	if azureCode.MatchString(refusal.Error) {
+	if len(refusal.Error) <= 50 && azureCode.MatchString(refusal.Error) {
 		e.Code = refusal.Error
 	} else {
 		quote(e, refusal.Error)
