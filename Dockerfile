@@ -13,7 +13,9 @@ ARG TARGETARCH
 ARG VERSION=dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -tags nethttpomithttp2 -trimpath -ldflags "-s -w -funcalign=16 -X main.version=$VERSION" -o /wisp ./cmd/wisp
+    go build -tags nethttpomithttp2 \
+    -gcflags=github.com/aws/...=-l -gcflags=golang.org/x/oauth2/...=-l -gcflags=go.yaml.in/...=-l -gcflags=github.com/spf13/...=-l \
+    -trimpath -ldflags "-s -w -funcalign=16 -X main.version=$VERSION" -o /wisp ./cmd/wisp
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

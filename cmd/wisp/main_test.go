@@ -68,13 +68,19 @@ func TestBinarySize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tags := regexp.MustCompile(`(?m)^TAGS\s*=\s*(\S+)$`).FindSubmatch(makefile)
-	strip := regexp.MustCompile(`(?m)^STRIP\s*=\s*(.+)$`).FindSubmatch(makefile)
-	if tags == nil || strip == nil || !strings.Contains(string(makefile), `CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "$(LDFLAGS)"`) {
+	setting := func(name string) string {
+		found := regexp.MustCompile(`(?m)^` + name + `\s*=\s*(.+)$`).FindSubmatch(makefile)
+		if found == nil {
+			t.Fatalf("the Makefile sets no %s", name)
+		}
+		return string(found[1])
+	}
+	if !strings.Contains(string(makefile), `CGO_ENABLED=0 go build -tags $(TAGS) $(GCFLAGS) -trimpath -ldflags "$(LDFLAGS)"`) {
 		t.Fatal("the Makefile builds in another way than this test")
 	}
 	binary := filepath.Join(t.TempDir(), "wisp")
-	build := exec.Command("go", "build", "-tags", string(tags[1]), "-trimpath", "-ldflags", string(strip[1]), "-o", binary, ".")
+	args := append([]string{"build", "-tags", setting("TAGS")}, strings.Fields(setting("GCFLAGS"))...)
+	build := exec.Command("go", append(args, "-trimpath", "-ldflags", setting("STRIP"), "-o", binary, ".")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
