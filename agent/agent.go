@@ -109,7 +109,7 @@ func (a *Agent) assemble(p *problems) {
 		}
 		i, err := a.identity(c, around, pool)
 		if err != nil {
-			p.at(fmt.Sprintf("identities[%d]", n), "%v", err)
+			p.at(fmt.Sprintf("identities[%d]", n), "identity %q: %v", c.Name, err)
 			continue
 		}
 		byName[c.Name] = i

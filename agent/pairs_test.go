@@ -3,7 +3,6 @@ package agent_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
@@ -14,30 +13,13 @@ import (
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
-// printToken makes of the test binary the program of the executable sources.
-const printToken = "print-token"
-
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == printToken {
-		if err := pairs.PrintToken(os.Stdout, os.Args[2:]); err != nil {
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
 // newPairs makes the world of all pairs behind a socket.
 func newPairs(t *testing.T) *pairs.World {
 	t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var world *pairs.World
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { world.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
-	world, err = pairs.NewWorld(pairs.Options{URL: server.URL, Dir: t.TempDir(), Executable: []string{program, printToken}})
+	world, err := pairs.NewWorld(pairs.Options{URL: server.URL, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

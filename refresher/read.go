@@ -31,7 +31,7 @@ func (r *Refresher) Get(ctx context.Context) (Credential, error) {
 			return s.handOut(now), nil
 		}
 		if !usable && s.denied() && !s.flying {
-			return Credential{}, s.whyNot()
+			return Credential{}, s.whyNot(now)
 		}
 		r.nudge(s, now)
 		if usable && timeout == nil {
@@ -56,7 +56,7 @@ func (r *Refresher) newest() (Credential, error) {
 	if s.usable(now) {
 		return s.handOut(now), nil
 	}
-	return Credential{}, s.whyNot()
+	return Credential{}, s.whyNot(now)
 }
 
 // nudge tells the loop what its timer does not: that a clock jumped, or that a dormant target has a

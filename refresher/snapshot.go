@@ -1,6 +1,10 @@
 package refresher
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // A snapshot is what a Refresher publishes: the newest credential, and why there is no newer one. It
 // is immutable; changed is closed when the next one replaces it.
@@ -52,9 +56,14 @@ func (s *snapshot) handOut(now reading) Credential {
 }
 
 // whyNot is the reason that there is nothing to hand out.
-func (s *snapshot) whyNot() error {
+func (s *snapshot) whyNot(now reading) error {
 	if s.failure != nil {
 		return s.failure
 	}
-	return &Error{Class: Transient, Code: CodeNotReady, Hint: "an exchange is under way"}
+	e := &Error{Class: Transient, Code: CodeNotReady, Err: errors.New("no exchange has begun yet"), Hint: "wait a moment longer"}
+	if s.flying {
+		e.Err = fmt.Errorf("the first exchange, begun %v ago, has not ended", (now.elapsed - s.attempt).Round(time.Millisecond))
+		e.Hint = "wait longer: a program that prints the token may take two minutes, and a cloud 20 seconds"
+	}
+	return e
 }

@@ -39,7 +39,7 @@ why.`,
 	flags.StringVar(&request.scope, "scope", "", "scopes, separated by blanks, instead of the default ones (Google)")
 	flags.StringVar(&request.resource, "resource", "", "resource instead of the default one (Entra)")
 	flags.StringVar(&request.audience, "audience", "", "get an ID token for this audience (Google)")
-	flags.DurationVar(&request.timeout, "timeout", 20*time.Second, "give up after this long")
+	flags.DurationVar(&request.timeout, "timeout", 40*time.Second, "give up after this long")
 	command.MarkFlagsMutuallyExclusive("scope", "resource", "audience")
 	command.PreRunE = func(command *cobra.Command, _ []string) error {
 		if err := command.ValidateFlagGroups(); err != nil { // cobra's own check gives a plain error

@@ -2,7 +2,6 @@ package pairs
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/wisp-sidecar/wisp/refresher"
@@ -64,18 +63,14 @@ func (w *World) Pairs() []Pair {
 
 // kubernetes are the sources that a projected token comes through, and GitHub: what each cloud takes.
 func (w *World) kubernetes() []source {
-	list := []source{
+	return []source{
 		{name: "file", kind: "file", by: "kubernetes", yaml: fmt.Sprintf("file: {path: %q}", w.file("tokens", "%s"))},
 		{name: "url", kind: "url", by: "kubernetes", yaml: fmt.Sprintf(
 			`url: {url: "%s/kubernetes/token?audience=%%[2]s", headers: {Authorization: "Bearer %s"}, format: json, field: token}`, w.o.URL, urlSecret)},
+		{name: "executable", kind: "executable", by: "kubernetes", yaml: fmt.Sprintf(
+			"executable: {command: [%q, %q], audience: %%[3]q}", w.program(), w.file("tokens", "%s"))},
 		{name: "github", kind: "githubActions", by: "github", yaml: "githubActions: {audience: %[3]q}"},
 	}
-	var command []string
-	for _, argument := range slices.Concat(w.o.Executable, []string{w.file("tokens", "%s")}) {
-		command = append(command, fmt.Sprintf("%q", argument))
-	}
-	return append(list, source{name: "executable", kind: "executable", by: "kubernetes",
-		yaml: "executable: {command: [" + strings.Join(command, ", ") + "], audience: %[3]q}"})
 }
 
 type otherSource struct {

@@ -1,12 +1,9 @@
 package pairs
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -58,21 +55,6 @@ func (w *World) Environ() (map[string]string, error) {
 		"AWS_SECRET_ACCESS_KEY":              secret,
 		"AWS_SESSION_TOKEN":                  token,
 	}, err
-}
-
-// PrintToken is what the program of the executable pairs does: it prints the token in a file, which is
-// its last argument, as Google's executable-source protocol wants it.
-func PrintToken(out io.Writer, args []string) error {
-	if len(args) == 0 {
-		return errors.New("the file with the token is missing")
-	}
-	text, err := os.ReadFile(args[len(args)-1])
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(out).Encode(map[string]any{
-		"version": 1, "success": true, "token_type": refresher.TypeJWT, "id_token": strings.TrimSpace(string(text)),
-	})
 }
 
 func queryEscape(text string) string { return url.QueryEscape(text) }

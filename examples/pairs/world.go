@@ -19,11 +19,7 @@ type Options struct {
 	URL string
 	// Dir is an empty directory for tokens and secrets. Required.
 	Dir string
-	// Executable is a program, with its first arguments, that prints a subject token as [PrintToken] does:
-	// it is run with the path of a file that holds one as its last argument. Empty means a shell script
-	// that NewWorld writes below Dir.
-	Executable []string
-	Now        func() time.Time // of all services; nil is time.Now
+	Now func() time.Time // of all services; nil is time.Now
 }
 
 // A World is all that the pairs need around wisp: the platforms that say who a workload is, and the clouds
@@ -87,13 +83,6 @@ func provider(of string) string { return "//iam.googleapis.com/" + pool + "/prov
 // NewWorld makes the services, and writes tokens and secrets below Dir.
 func NewWorld(o Options) (*World, error) {
 	w := &World{o: o, internet: cloudtest.NewNetwork()}
-	if len(w.o.Executable) == 0 {
-		script, err := w.writeScript()
-		if err != nil {
-			return nil, err
-		}
-		w.o.Executable = []string{script}
-	}
 	w.platforms()
 	subject, err := w.gceSubject()
 	if err != nil {
@@ -226,6 +215,9 @@ func (w *World) write() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := w.writeScript(); err != nil {
+		return err
+	}
 	files := map[string]string{"client-secret": oauthSecret}
 	for name, audience := range map[string]string{"google": "https:" + provider("saml"), "oauth": oauthURL} {
 		files["saml-"+name] = w.SAML.Mint(cloudtest.SAMLTokenOptions{NameID: "reports", Audience: audience})
@@ -243,13 +235,14 @@ const script = `#!/bin/sh
 printf '{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:jwt","id_token":"%s"}' "$(cat "$1")"
 `
 
+func (w *World) program() string { return w.file("bin", "print-token") }
+
 // writeScript puts the script where nobody else can change it.
-func (w *World) writeScript() (string, error) {
-	path := w.file("bin", "print-token")
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", err
+func (w *World) writeScript() error {
+	if err := os.MkdirAll(filepath.Dir(w.program()), 0o700); err != nil {
+		return err
 	}
-	return path, os.WriteFile(path, []byte(script), 0o700)
+	return os.WriteFile(w.program(), []byte(script), 0o700)
 }
 
 // gceSubject is the number by which Google calls the virtual machine's service account.

@@ -76,9 +76,9 @@ func sortFailure(ctx context.Context, err error) (*refresher.Error, upstream.Rep
 	}
 	e := upstream.StatusError(ctx, reply)
 	if class, ok := classes[reply.Code]; ok {
-		e.Class = class
+		e.Class, e.Hint = class, ""
 	}
-	return e, reply
+	return upstream.Advise(e), reply
 }
 
 // replyIn finds what STS itself said. For a body that is XML but not an STS error, such as an HTML
@@ -125,11 +125,12 @@ func (x *Exchanger) explain(e *refresher.Error, reply upstream.Reply, claims ref
 			e.Hint = fmt.Sprintf("the token says aud=%s: ask for a token with an audience that the IAM OIDC provider of issuer %s lists, usually %q",
 				quote(claims.Audience...), quote(claims.Issuer), "sts.amazonaws.com")
 		default:
-			e.Hint = "the token says " + who(claims)
+			e.Hint = "check that the issuer publishes the key that has signed the token, and that the token is whole; it says " + who(claims)
 		}
 	case "IDPCommunicationError":
 		e.Hint = unreachable(claims)
 	case "ExpiredTokenException", "ExpiredToken":
+		e.Hint = "whatever renews the token has stopped"
 		if claims.Expires.After(time.Now()) {
 			e.Hint = fmt.Sprintf("by the local clock the token is valid until %s: check the node's clock", claims.Expires.UTC().Format(time.RFC3339))
 		}
@@ -159,7 +160,7 @@ func regionOff(region, account string) string {
 }
 
 func unreachable(claims refresher.Claims) string {
-	return fmt.Sprintf("AWS must be able to read the keys of issuer %s from the internet", quote(claims.Issuer))
+	return fmt.Sprintf("AWS must be able to read the keys of issuer %s from the internet, and find the one that has signed the token among them", quote(claims.Issuer))
 }
 
 // who lists the claims that a trust policy can have conditions on.

@@ -99,6 +99,8 @@ var tokenRules = []tokenRule{
 		"check that the pool and the provider exist, are enabled, and are spelt like this"},
 	{"unauthorized_client", nil, refresher.Settling,
 		"the provider's attribute condition rejects this token"},
+	{"invalid_request", regexp.MustCompile(`(?i)subject_?token_?type`), refresher.Denied,
+		"the provider is for tokens of another kind: choose another provider or source, or set subjectTokenType"},
 	{"invalid_request", regexp.MustCompile(`mapped attribute`), refresher.Denied,
 		"change the provider's attribute mapping so that it makes less of this token"},
 }
@@ -131,6 +133,9 @@ func (x *Exchanger) tokenRefusal(ctx context.Context, subject refresher.Token) *
 		e.Hint = fmt.Sprintf("%s; provider %s; %s", rules[i].hint, x.o.Audience, x.describe(subject))
 	} else if hint, known := requestHints[r.code]; known {
 		e.Class, e.Hint = refresher.Denied, hint
+		if r.code == "invalid_request" && x.o.workforce() && x.o.UserProject == "" && x.o.ClientID == "" {
+			e.Hint = "set userProject: a workforce pool belongs to no project that the request could be billed to"
+		}
 	}
 	return e
 }
@@ -152,6 +157,7 @@ func (x *Exchanger) impersonationRefusal(ctx context.Context, subject refresher.
 		e.Class = refresher.Transient
 	case status == http.StatusBadRequest && r.code == "INVALID_ARGUMENT":
 		e.Class = refresher.Denied
+		e.Hint = "check scopes and delegates"
 		if method == generateAccessToken && x.o.Lifetime > defaultLifetime {
 			e.Hint = "a lifetime of more than 3600s needs the organization policy iam.allowServiceAccountCredentialLifetimeExtension for this account"
 		}
@@ -195,5 +201,5 @@ func parse(ctx context.Context) (refusal, *refresher.Error) {
 	if e.Class == refresher.Settling && r.throttled() {
 		e.Class = refresher.Throttled
 	}
-	return r, e
+	return r, upstream.Advise(e)
 }

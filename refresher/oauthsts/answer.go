@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -29,7 +28,7 @@ func (x *Exchanger) credential(ctx context.Context, text []byte, form url.Values
 	requested := form.Get("requested_token_type")
 	var a answer
 	if json.Unmarshal(text, &a) != nil || !isToken(a.AccessToken) {
-		return refresher.Credential{}, badAnswer("the answer is not JSON with an access_token and, if at all, a number in expires_in")
+		return refresher.Credential{}, x.badAnswer("the answer is not JSON with an access_token and, if at all, a number in expires_in")
 	}
 	// RFC 6749 section 5.1: case does not matter. N_A is what RFC 8693 has for tokens that are not for
 	// use as an access token. Servers that leave the type out mean Bearer.
@@ -87,13 +86,13 @@ func (x *Exchanger) expiry(ctx context.Context, a answer) (time.Time, error) {
 	now := refresher.AttemptFrom(ctx).ServerNow()
 	if a.ExpiresIn != nil {
 		if a.ExpiresIn.Duration() == 0 {
-			return time.Time{}, badAnswer("expires_in is not positive")
+			return time.Time{}, x.badAnswer("expires_in is not positive")
 		}
 		return now.Add(a.ExpiresIn.Duration()), nil
 	}
 	if claims, err := refresher.ParseClaims(a.AccessToken); err == nil {
 		if !claims.Expires.After(now) {
-			return time.Time{}, badAnswer("the token in the answer has expired")
+			return time.Time{}, x.badAnswer("the token in the answer has expired")
 		}
 		return claims.Expires, nil
 	}
@@ -109,8 +108,13 @@ func (x *Exchanger) expiry(ctx context.Context, a answer) (time.Time, error) {
 }
 
 // badAnswer counts as passing: a broken proxy or a bad deployment of the service.
-func badAnswer(problem string) *refresher.Error {
-	return &refresher.Error{Class: refresher.Transient, Code: refresher.CodeBadCredential, Err: errors.New(problem)}
+func (x *Exchanger) badAnswer(problem string) *refresher.Error {
+	return &refresher.Error{
+		Class: refresher.Transient,
+		Code:  refresher.CodeBadCredential,
+		Err:   fmt.Errorf("%s: %s", x.endpoint.Host, problem),
+		Hint:  "check that tokenUrl is a token endpoint of RFC 8693",
+	}
 }
 
 // isToken reports whether text can be shown in a header: visible ASCII. RFC 6749 appendix A.12

@@ -115,7 +115,11 @@ func (x *Exchanger) refused(ctx context.Context, form url.Values, subject refres
 		}
 	}
 	e := upstream.StatusError(ctx, upstream.Reply{Code: r.code, Message: r.message})
+	const path = "correct the path of tokenUrl"
 	if e.Class != refresher.Settling {
+		if facts.Status == http.StatusNotFound {
+			e.Hint = path
+		}
 		return e // any service's rules: outages, throttling, redirects, bodies of somebody else
 	}
 	meaning := r.meaning(facts.Status)
@@ -124,7 +128,7 @@ func (x *Exchanger) refused(ctx context.Context, form url.Values, subject refres
 	}
 	e.Hint = x.hint(meaning, form, subject)
 	if e.Hint == "" && facts.Status == http.StatusNotFound {
-		e.Hint = "correct the path of tokenUrl"
+		e.Hint = path
 	}
 	return e
 }

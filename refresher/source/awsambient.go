@@ -132,8 +132,10 @@ func (o AWSAmbientOptions) checkPlace(place string) error {
 	environment := o.environment()
 	switch place {
 	case AWSEnvironment:
-		_, err := environment.complete()
-		return err
+		if _, err := environment.complete(); err != nil {
+			return fmt.Errorf("%w: set both, and AWS_SESSION_TOKEN for a temporary key, or choose other credentials", err)
+		}
+		return nil
 	case AWSContainer:
 		variable, endpoint := environment.container()
 		if endpoint == "" {

@@ -47,12 +47,19 @@ func readFile(path string) ([]byte, *refresher.Error) {
 }
 
 func malformed(path string, err error) *refresher.Error {
-	return &refresher.Error{
+	e := &refresher.Error{
 		Class: refresher.SubjectToken,
 		Code:  refresher.CodeSubjectInvalid,
 		Hint:  "the file must hold one token and nothing else",
 		Err:   fmt.Errorf("token file %s: %w", path, err),
 	}
+	switch {
+	case errors.Is(err, errIdPRefused):
+		e.Hint = "the log of the identity provider says why; have it make a new one"
+	case errors.Is(err, errNotSAML):
+		e.Hint = "the file must hold one SAML Response or Assertion in base64, and nothing else"
+	}
+	return e
 }
 
 func notAFile(path string, mode fs.FileMode) *refresher.Error {

@@ -76,7 +76,7 @@ func NewGCEMetadata(o GCEMetadataOptions) (*GCEMetadata, error) {
 			client:  client(o.Transport),
 			name:    name,
 			genuine: func(h http.Header) bool { return h.Get("Metadata-Flavor") == "Google" },
-			explain: explainGCE,
+			explain: explainGCE(o.ServiceAccount),
 			absent:  "this is not a machine of Google Cloud, or a network policy keeps the Pod from 169.254.169.254: use another source, or permit it",
 			alien:   "what answers there is not Google's metadata server: check that this is a machine of Google Cloud",
 		},
@@ -91,19 +91,23 @@ func (g *GCEMetadata) Token(ctx context.Context) (refresher.Token, error) {
 }
 
 // explainGCE adds the server's own words, unless they are a page.
-func explainGCE(status int, body []byte, e *refresher.Error) {
-	if e.Class != refresher.Settling {
-		return
-	}
-	if body = trim(body); !bytes.HasPrefix(body, []byte("<")) {
-		quote(e, string(body))
-	}
-	switch status {
-	case http.StatusNotFound:
-		e.Hint = "attach the service account to the VM; on GKE annotate the Pod's Kubernetes service account with a Google service account, because without one Workload Identity has no ID tokens"
-	case http.StatusForbidden:
-		e.Hint = "on GKE, the Pod's Kubernetes service account needs roles/iam.workloadIdentityUser on the Google service account"
-	default:
-		e.Hint = "check audience and serviceAccount"
+func explainGCE(account string) func(int, []byte, *refresher.Error) {
+	return func(status int, body []byte, e *refresher.Error) {
+		if e.Class != refresher.Settling {
+			return
+		}
+		if body = trim(body); !bytes.HasPrefix(body, []byte("<")) {
+			quote(e, string(body))
+		}
+		switch {
+		case status == http.StatusNotFound && account != "":
+			e.Hint = fmt.Sprintf("attach the service account %s to the VM, or correct serviceAccount", account)
+		case status == http.StatusNotFound:
+			e.Hint = "attach a service account to the VM; on GKE annotate the Pod's Kubernetes service account with a Google service account, because without one Workload Identity has no ID tokens"
+		case status == http.StatusForbidden:
+			e.Hint = "on GKE, the Pod's Kubernetes service account needs roles/iam.workloadIdentityUser on the Google service account"
+		default:
+			e.Hint = "check audience and serviceAccount"
+		}
 	}
 }

@@ -77,15 +77,19 @@ func chained(ctx context.Context, name string, of Credentials, target refresher.
 	ctx, cancel := context.WithTimeout(ctx, chainPatience)
 	defer cancel()
 	credential, err := of.Credential(ctx, target)
-	if err != nil {
-		return refresher.Credential{}, &refresher.Error{
-			Class: refresher.SubjectToken,
-			Code:  refresher.CodeSubjectMissing,
-			Err:   fmt.Errorf("identity %q, on which this one is built, has no credential: %w", name, err),
-			Hint:  refresher.AsError(err).Hint,
-		}
+	if err == nil {
+		return credential, nil
 	}
-	return credential, nil
+	e := &refresher.Error{
+		Class: refresher.SubjectToken,
+		Code:  refresher.CodeSubjectMissing,
+		Err:   fmt.Errorf("identity %q, on which this one is built, has no credential: %w", name, err),
+		Hint:  fmt.Sprintf("get identity %q going first", name),
+	}
+	if hint := refresher.AsError(err).Hint; hint != "" {
+		e.Hint = fmt.Sprintf("for identity %q: %s", name, hint)
+	}
+	return refresher.Credential{}, e
 }
 
 // A Watched tells of its new credentials. *[refresher.Identity] implements it.

@@ -35,23 +35,28 @@ func parseSAML2(raw refresher.Secret) (samlValidity, error) {
 	text := raw.Reveal()
 	switch {
 	case strings.HasPrefix(text, "<"):
-		return samlValidity{}, errors.New("SAML assertion: XML as it is: it must be in base64")
+		return samlValidity{}, fmt.Errorf("%w: XML as it is: it must be in base64", errNotSAML)
 	case strings.ContainsAny(text, " \t\r\n"):
-		return samlValidity{}, errors.New("white space inside the SAML assertion: its base64 must be on one line")
+		return samlValidity{}, fmt.Errorf("%w: white space inside: its base64 must be on one line", errNotSAML)
 	}
 	text = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
 	document, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
-		return samlValidity{}, errors.New("SAML assertion: not base64")
+		return samlValidity{}, fmt.Errorf("%w: not base64", errNotSAML)
 	}
 	validity, err := readSAML2(document)
 	if err != nil {
-		return samlValidity{}, fmt.Errorf("SAML assertion: %w", err)
+		return samlValidity{}, fmt.Errorf("%w: %w", errNotSAML, err)
 	}
 	return validity, nil
 }
 
-var errNotXML = errors.New("not a whole XML document")
+// What can be wrong with an assertion, as far as the advice differs.
+var (
+	errNotSAML    = errors.New("SAML assertion")
+	errIdPRefused = errors.New("the identity provider refused to make one")
+	errNotXML     = errors.New("not a whole XML document")
+)
 
 // readSAML2 goes through the document once. An assertion may be encrypted: then it tells nothing.
 func readSAML2(document []byte) (samlValidity, error) {
@@ -98,7 +103,7 @@ func (v *samlValidity) note(element xml.StartElement) error {
 	case xml.Name{Space: samlProtocol, Local: "StatusCode"}:
 		// Those inside an unsuccessful one say why; the outermost comes first.
 		if status := attribute(element, "Value"); status != samlSuccess {
-			return fmt.Errorf("the identity provider refused to make one: status %q", upstream.Clean(status))
+			return fmt.Errorf("%w: status %q", errIdPRefused, upstream.Clean(status))
 		}
 	case xml.Name{Space: samlAssertion, Local: "Assertion"}:
 		issued, err := samlTime(element, "IssueInstant")

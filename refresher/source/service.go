@@ -97,7 +97,9 @@ func (s service) exchange(ctx context.Context, req *http.Request) ([]byte, *refr
 
 func (s service) unanswered(err error) *refresher.Error {
 	e := upstream.NetworkError(err)
-	e.Hint = cmp.Or(e.Hint, s.absent)
+	if e.Class == refresher.Transient {
+		e.Hint = cmp.Or(s.absent, e.Hint)
+	}
 	return e
 }
 

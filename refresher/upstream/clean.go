@@ -13,16 +13,26 @@ import (
 const maxText = 256
 
 // secrets are the shapes of what a service may echo in an error. The order matters: a JWT is taken
-// as a whole before the last rule takes only its long parts.
+// as a whole before encoded takes only its long parts.
 var secrets = []*regexp.Regexp{
 	// A JWT or JWE: base64url of `{"` or of `{` and white space, then dot-separated parts.
 	regexp.MustCompile(`e[yw][A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)+`),
 	regexp.MustCompile(`(AKIA|ASIA)[A-Z0-9]{8,}`),
 	regexp.MustCompile(`ya29\.[A-Za-z0-9._-]+`),
 	regexp.MustCompile(`(?i)bearer[ :]+[^\s"',]{8,}`),
-	// AWS secret keys, session tokens, assertions: base64, base64url, or either escaped for JSON
-	// or a form.
-	regexp.MustCompile(`[A-Za-z0-9+/_=%\\-]{40,}`),
+}
+
+// encoded are AWS secret keys, session tokens, assertions: base64, base64url, or either escaped for JSON
+// or a form.
+var encoded = regexp.MustCompile(`[A-Za-z0-9+/_=%\\-]{40,}`)
+
+// unlessPath replaces what encoded has found. Paths, and ARNs, are spared: base64 of this length without a
+// capital letter does not happen, and neither hexadecimal digits nor base64url have slashes.
+func unlessPath(found string) string {
+	if strings.Contains(found, "/") && found == strings.ToLower(found) {
+		return found
+	}
+	return refresher.Redacted
 }
 
 // Clean makes text that came from a service fit for a log line: one line of printable characters,
@@ -34,6 +44,7 @@ func Clean(text string) string {
 	for _, secret := range secrets {
 		text = secret.ReplaceAllLiteralString(text, refresher.Redacted)
 	}
+	text = encoded.ReplaceAllStringFunc(text, unlessPath)
 	return shorten(text)
 }
 

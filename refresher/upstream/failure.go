@@ -53,6 +53,20 @@ func StatusError(ctx context.Context, reply Reply) *refresher.Error {
 	default:
 		e.Class = refresher.Settling
 	}
+	return Advise(e)
+}
+
+// Advise adds what can be said about a failure of which nothing more is known than its class.
+func Advise(e *refresher.Error) *refresher.Error {
+	switch {
+	case e.Hint != "":
+	case e.Code == refresher.CodeForeignResponse:
+		e.Hint = "find out who answers: a proxy (HTTPS_PROXY), a mesh, an egress gateway, or another service at this address"
+	case e.Class == refresher.Throttled:
+		e.Hint = "the service wants fewer calls; wisp tries again by itself"
+	case e.Class == refresher.Transient:
+		e.Hint = "the service is out of order for now; wisp tries again by itself"
+	}
 	return e
 }
 
@@ -89,7 +103,11 @@ func NetworkError(err error) *refresher.Error {
 			Hint:  "wisp does not use older versions: update the server or the proxy in front of it",
 		}
 	}
-	return &refresher.Error{Class: refresher.Transient, Err: fmt.Errorf("%s: %s", host, cause(err))}
+	return &refresher.Error{
+		Class: refresher.Transient,
+		Err:   fmt.Errorf("%s: %s", host, cause(err)),
+		Hint:  "check the network from this Pod: DNS, egress policy, HTTPS_PROXY; wisp tries again by itself",
+	}
 }
 
 // distrust says why a certificate was not accepted, without the names in its chain, and what may
