@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/refresher"
@@ -15,7 +16,7 @@ import (
 // googleExchange is Google's Security Token Service, and the impersonation of a service account.
 type googleExchange struct {
 	Audience         string        `yaml:"audience" doc:"resource name of the provider: //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or //iam.googleapis.com/locations/LOCATION/workforcePools/POOL/providers/PROVIDER (required)"`
-	ServiceAccount   string        `yaml:"serviceAccount" doc:"e-mail of the service account to impersonate; without one the federated token itself is handed out"`
+	ServiceAccount   string        `yaml:"serviceAccount" doc:"e-mail of the service account to impersonate; without one the federated token itself is handed out, and clients call the account IDENTITY@POOL.global.NUMBER.workload.id.goog"`
 	Lifetime         time.Duration `yaml:"lifetime" doc:"lifetime to ask for, 10m to 12h; more than 1h needs an organization policy (default 1h; impersonation only)"`
 	Scopes           []string      `yaml:"scopes" doc:"scopes of the default token (default https://www.googleapis.com/auth/cloud-platform)"`
 	Delegates        []string      `yaml:"delegates" doc:"service accounts through which the last one is impersonated, in order"`
@@ -66,6 +67,28 @@ func (o *googleExchange) exchanger(s surroundings) (refresher.Exchanger, error) 
 		options.ClientSecret = refresher.Secret(bytes.TrimSpace(secret))
 	}
 	return made(googlests.New(options))
+}
+
+// poolOf finds project, if there is one, location, kind and name of a provider's pool.
+var poolOf = regexp.MustCompile(`/(?:projects/([0-9]+)/)?locations/([a-z0-9-]+)/(workload|workforce)[A-Za-z]+/([a-z0-9-]+)/`)
+
+// account is what clients call the identity that is named like this. Without a service account there is no
+// e-mail, but gcloud, for one, needs something to call an account by. The principal, of which the token
+// says the most, is not known before there is a token; so it is the identity at its pool, by the pool's name as a
+// trust domain: POOL.global.NUMBER.workload.id.goog.
+func (o *googleExchange) account(name string) string {
+	if o.ServiceAccount != "" {
+		return o.ServiceAccount
+	}
+	domain := "id.goog"
+	if m := poolOf.FindStringSubmatch(o.Audience); m != nil {
+		for _, part := range []string{m[3], m[1], m[2], m[4]} {
+			if part != "" {
+				domain = part + "." + domain
+			}
+		}
+	}
+	return name + "@" + domain
 }
 
 // scopes are those of the default token.

@@ -127,14 +127,12 @@ func (o *gceMetadataOutlet) protocol(identities []outletIdentity, _ refresher.Se
 	names := map[string]bool{}
 	for _, i := range identities {
 		google := i.exchange.(*googleExchange) // accepts has let nothing else through
-		// Without a service account there is no e-mail, but gcloud needs something to call the account. GKE
-		// shows its pool, PROJECT.svc.id.goog, in that case.
 		account := gcemetadata.Account{
-			Email: cmp.Or(google.ServiceAccount, i.name+".svc.id.goog"), Scopes: google.scopes(),
+			Email: google.account(i.name), Scopes: google.scopes(),
 			Provider: i.identity, IDTokens: google.ServiceAccount != "",
 		}
 		if names[account.Email] {
-			return nil, fmt.Errorf("two identities have the service account %s", account.Email)
+			return nil, fmt.Errorf("two identities have the account %s", account.Email)
 		}
 		names[account.Email] = true
 		options.Accounts = append(options.Accounts, account)
