@@ -175,8 +175,13 @@ func (i *Identity) refresher(t Target, onDemand bool) *Refresher {
 			o.Keep = idTokenKeep
 		}
 	}
-	if i.options.OnAttempt != nil {
-		o.OnAttempt = func(err *Error) { i.options.OnAttempt(t, err) }
+	o.OnAttempt = func(err *Error) {
+		if err == nil && !onDemand {
+			i.wakeOthers()
+		}
+		if i.options.OnAttempt != nil {
+			i.options.OnAttempt(t, err)
+		}
 	}
 	var doubtful doubt
 	return New(func(ctx context.Context) (Credential, error) { return i.exchange(ctx, t, &doubtful) }, o)
@@ -243,6 +248,14 @@ func (i *Identity) refreshers() []*Refresher {
 		all = append(all, i.options.Pool.of(i)...)
 	}
 	return all
+}
+
+// wakeOthers tells the targets in the pool that the default one has succeeded: whatever was in their way,
+// too, may be gone.
+func (i *Identity) wakeOthers() {
+	for _, r := range i.refreshers()[1:] {
+		r.Wake()
+	}
 }
 
 // Status reports how the default credential is doing.

@@ -11,7 +11,7 @@ const patience = 250 * time.Millisecond
 
 // Get returns a credential that is usable now. While there is none it waits for one until ctx ends,
 // and then returns the last failure, not ctx's error. It returns at once when the last failure is
-// [Denied] and nothing is being tried. A credential that is usable but about to end is replaced if a
+// [Denied] and nothing is being tried, nor about to be. A credential that is usable but about to end is replaced if a
 // newer one arrives within a moment. Errors are always an [*Error].
 func (r *Refresher) Get(ctx context.Context) (Credential, error) {
 	var timeout <-chan time.Time
@@ -30,7 +30,7 @@ func (r *Refresher) Get(ctx context.Context) (Credential, error) {
 			r.nudge(s, now)
 			return s.handOut(now), nil
 		}
-		if !usable && s.denied() && !s.flying {
+		if !usable && s.denied() && !s.flying && !r.aboutToTry(s, now) {
 			return Credential{}, s.whyNot(now)
 		}
 		r.nudge(s, now)
@@ -47,6 +47,11 @@ func (r *Refresher) Get(ctx context.Context) (Credential, error) {
 			return r.newest()
 		}
 	}
+}
+
+// aboutToTry: an attempt is due, or something new has come to light that leads to one.
+func (r *Refresher) aboutToTry(s *snapshot, now reading) bool {
+	return r.woken.Load() || s.next-now.elapsed <= spread
 }
 
 // newest is what can be had without waiting any longer.

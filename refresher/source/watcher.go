@@ -25,6 +25,8 @@ type Watcher struct {
 	log   *slog.Logger
 	open  func() (*fsnotify.Watcher, error)
 	retry time.Duration
+	first chan struct{} // closed by the first subscription
+	begun sync.Once
 
 	// changes makes changes of the watched set follow one another. It is not taken while events are
 	// received: fsnotify may hold its own lock, which a change waits for, until its error is taken.
@@ -50,6 +52,7 @@ func NewWatcher(log *slog.Logger) *Watcher {
 		log:        log,
 		open:       openInotify,
 		retry:      inotifyRetry,
+		first:      make(chan struct{}),
 		users:      make(map[string]int),
 		complained: make(map[string]bool),
 		subs:       make(map[*subscription]struct{}),
@@ -65,8 +68,14 @@ func openInotify() (*fsnotify.Watcher, error) {
 	return fsnotify.NewWatcher()
 }
 
-// Run watches until ctx ends, and then returns nil: trouble with inotify is logged and lived with.
+// Run watches until ctx ends, and then returns nil: trouble with inotify is logged and lived with. As long
+// as no file wants to be watched it takes no inotify instance.
 func (w *Watcher) Run(ctx context.Context) error {
+	select {
+	case <-w.first:
+	case <-ctx.Done():
+		return nil
+	}
 	complained := false
 	for {
 		lasted, err := w.watch(ctx)
@@ -191,6 +200,7 @@ type subscription struct {
 
 func (w *Watcher) subscribe() *subscription {
 	s := &subscription{watcher: w, events: make(chan struct{}, 1)}
+	w.begun.Do(func() { close(w.first) })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.subs[s] = struct{}{}
