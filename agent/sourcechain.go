@@ -181,6 +181,9 @@ func (o *awsCallerSource) source(s surroundings, x exchangeOptions) (refresher.S
 		if err != nil {
 			return nil, err
 		}
+		if o.Credentials == "" { // the choice is the AWS SDKs', but not a silent one
+			s.log.Info("AWS credentials are not configured: what the environment describes is used", "credentials", keys.Place())
+		}
 		options.Keys = keys
 		return madeSource(source.NewAWSCallerIdentity(options))
 	}
