@@ -15,7 +15,7 @@ import (
 
 // googleExchange is Google's Security Token Service, and the impersonation of a service account.
 type googleExchange struct {
-	Audience         string        `yaml:"audience" doc:"resource name of the provider: //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or //iam.googleapis.com/locations/LOCATION/workforcePools/POOL/providers/PROVIDER (required)"`
+	Audience         string        `yaml:"audience" doc:"resource name of the provider: //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or //iam.googleapis.com/locations/LOCATION/workforcePools/POOL/providers/PROVIDER, or identitynamespace:PROJECT.svc.id.goog:URL for a GKE fleet (required)"`
 	ServiceAccount   string        `yaml:"serviceAccount" doc:"e-mail of the service account to impersonate; without one the federated token itself is handed out, and clients call the account IDENTITY@POOL.global.NUMBER.workload.id.goog"`
 	Lifetime         time.Duration `yaml:"lifetime" doc:"lifetime to ask for, 10m to 12h; more than 1h needs an organization policy (default 1h; impersonation only)"`
 	Scopes           []string      `yaml:"scopes" doc:"scopes of the default token (default https://www.googleapis.com/auth/cloud-platform)"`
@@ -80,6 +80,9 @@ func (o *googleExchange) account(name string) string {
 	if o.ServiceAccount != "" {
 		return o.ServiceAccount
 	}
+	if pool := googlests.FleetPool(o.Audience); pool != "" {
+		return pool // as GKE does it
+	}
 	domain := "id.goog"
 	if m := poolOf.FindStringSubmatch(o.Audience); m != nil {
 		for _, part := range []string{m[3], m[1], m[2], m[4]} {
@@ -112,4 +115,9 @@ func (o *googleExchange) lifetime() time.Duration {
 }
 
 // audiences: a provider accepts its own name as a URL unless it lists others, which we cannot know.
-func (o *googleExchange) audiences() []string { return []string{"https:" + o.Audience, o.Audience} }
+func (o *googleExchange) audiences() []string {
+	if pool := googlests.FleetPool(o.Audience); pool != "" {
+		return []string{pool}
+	}
+	return []string{"https:" + o.Audience, o.Audience}
+}

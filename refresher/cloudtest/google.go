@@ -34,13 +34,14 @@ type GoogleOptions struct {
 // OAuth client, which has one. (The real token service does without, but then no API takes the token.)
 type PoolProvider struct {
 	// Name is projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or
-	// locations/LOCATION/workforcePools/POOL/providers/PROVIDER.
+	// locations/LOCATION/workforcePools/POOL/providers/PROVIDER, or, for a cluster of a GKE fleet,
+	// identitynamespace:PROJECT.svc.id.goog:URL with the URL of the cluster's membership.
 	Name     string
 	Disabled bool
 
 	Issuer string // OpenID Connect: the claim "iss"
 	// AllowedAudiences replace the default audience of tokens, the provider's name with
-	// "https://iam.googleapis.com/" or "//iam.googleapis.com/" before it. A workforce provider has no
+	// "https://iam.googleapis.com/" or "//iam.googleapis.com/" before it; for a fleet PROJECT.svc.id.goog. A workforce provider has no
 	// default: it is the provider's client id.
 	AllowedAudiences []string
 
@@ -111,6 +112,7 @@ const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 
 var (
 	providerName = regexp.MustCompile(`^(projects/\d+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}|locations/[a-z0-9-]+/workforcePools/[a-z0-9-]{6,63})/providers/[a-z0-9-]{4,32}$`)
+	fleetName    = regexp.MustCompile(`^identitynamespace:([a-z0-9.:-]+\.svc\.id\.goog):https://[a-z0-9./_-]+$`)
 	googleScope  = regexp.MustCompile(`^https://www\.googleapis\.com/auth/[a-z0-9_.\-]+$`)
 	iamPath      = regexp.MustCompile(`^/v1/(projects/[^/]+/serviceAccounts/[^/:]+):(generateAccessToken|generateIdToken)$`)
 )
@@ -149,7 +151,7 @@ func NewGoogle(o GoogleOptions) *Google {
 // PutProvider adds or replaces the provider of its name. It panics if the name is not that of a
 // provider.
 func (g *Google) PutProvider(p PoolProvider) {
-	if !providerName.MatchString(p.Name) || !p.trustsOne() {
+	if (!providerName.MatchString(p.Name) && p.fleet() == "") || !p.trustsOne() {
 		panic(fmt.Sprintf("cloudtest: PoolProvider %q needs a full name and one of Issuer, AWSAccount and SAMLEntityID", p.Name))
 	}
 	if p.workforce() && (p.AWSAccount != "" || p.Issuer != "" && len(p.AllowedAudiences) == 0) {
@@ -161,6 +163,14 @@ func (g *Google) PutProvider(p PoolProvider) {
 }
 
 func (p PoolProvider) workforce() bool { return strings.HasPrefix(p.Name, "locations/") }
+
+// fleet is the fleet's pool, PROJECT.svc.id.goog; empty for providers of other pools.
+func (p PoolProvider) fleet() string {
+	if name := fleetName.FindStringSubmatch(p.Name); name != nil {
+		return name[1]
+	}
+	return ""
+}
 
 // PutServiceAccount adds or replaces the account of its e-mail.
 func (g *Google) PutServiceAccount(a ServiceAccount) {

@@ -202,7 +202,9 @@ func (e exchangeRequest) options() (exchangeOptions, *oauthError) {
 // provider finds the one that the audience names.
 func (g *Google) provider(audience string) (PoolProvider, *oauthError) {
 	name, ok := strings.CutPrefix(audience, "//iam.googleapis.com/")
-	if !ok || !providerName.MatchString(name) {
+	if fleetName.MatchString(audience) {
+		name = audience
+	} else if !ok || !providerName.MatchString(name) {
 		return PoolProvider{}, &oauthError{"invalid_request", audienceHelp}
 	}
 	g.mu.Lock()
@@ -228,7 +230,11 @@ func (g *Google) verify(r *http.Request, wanted exchangeRequest, p PoolProvider)
 		return g.verifySAML(wanted.SubjectToken, p)
 	}
 	audiences := p.AllowedAudiences
-	if len(audiences) == 0 {
+	switch {
+	case len(audiences) > 0:
+	case p.fleet() != "":
+		audiences = []string{p.fleet()}
+	default:
 		audiences = []string{"https://iam.googleapis.com/" + p.Name, "//iam.googleapis.com/" + p.Name}
 	}
 	token, err := g.verifier.Verify(r.Context(), wanted.SubjectToken, Trust{
@@ -282,6 +288,14 @@ func (p PoolProvider) federate(claims map[string]any) (grant, *oauthError) {
 	}
 	if p.Condition != nil && !p.Condition(claims) {
 		return grant{}, &oauthError{"unauthorized_client", "The given credential is rejected by the attribute condition."}
+	}
+	if fleet := p.fleet(); fleet != "" {
+		// A fleet's members are known as those of GKE clusters are: by namespace and account.
+		account, ok := strings.CutPrefix(subject, "system:serviceaccount:")
+		if !ok || strings.Count(account, ":") != 1 {
+			return grant{}, &oauthError{"invalid_grant", "The subject is not a Kubernetes service account."}
+		}
+		return grant{principal: "serviceAccount:" + fleet + "[" + strings.Replace(account, ":", "/", 1) + "]"}, nil
 	}
 	pool := providerName.FindStringSubmatch(p.Name)[1]
 	return grant{principal: "principal://iam.googleapis.com/" + pool + "/subject/" + subject, pool: pool}, nil

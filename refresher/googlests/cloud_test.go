@@ -166,6 +166,36 @@ func TestWorkforceAgainstAStrictGoogle(t *testing.T) {
 	})
 }
 
+// A cluster of a GKE fleet, on AWS or anywhere else, has its fleet's pool, and is named by its membership.
+func TestFleetAgainstAStrictGoogle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			pool     = "acme-fleet.svc.id.goog"
+			cluster  = "identitynamespace:" + pool + ":https://gkehub.googleapis.com/projects/acme-fleet/locations/global/memberships/on-aws"
+			somebody = "serviceAccount:" + pool + "[reports/runner]"
+		)
+		w := newWorld(t, newIssuer())
+		w.google.PutProvider(cloudtest.PoolProvider{Name: cluster, Issuer: w.issuer.URL()})
+		w.google.PutServiceAccount(cloudtest.ServiceAccount{Email: account, Impersonators: []string{somebody}})
+		token := w.mint(cloudtest.TokenOptions{Audience: []string{googlests.FleetPool(cluster)}})
+		if got := w.principal(googlests.Options{Audience: cluster}, token); got != somebody {
+			t.Errorf("the federated token stands for %q, want %q", got, somebody)
+		}
+		if got := w.principal(googlests.Options{Audience: cluster, ServiceAccount: account}, token); got != "serviceAccount:"+account {
+			t.Errorf("the access token stands for %q, want the account", got)
+		}
+		w.google.PutServiceAccount(cloudtest.ServiceAccount{Email: account})
+		_, err := w.exchanger(googlests.Options{Audience: cluster, ServiceAccount: account}).Exchange(t.Context(), token, refresher.Target{})
+		if e := refresher.AsError(err); e == nil || !strings.Contains(e.Hint, somebody) {
+			t.Errorf("error = %v, hint %q; want one that names %s", err, e.Hint, somebody)
+		}
+		_, err = w.exchanger(googlests.Options{Audience: cluster}).Exchange(t.Context(), w.mint(cloudtest.TokenOptions{}), refresher.Target{})
+		if e := refresher.AsError(err); e == nil || e.Code != "invalid_grant" || e.Class != refresher.Denied {
+			t.Errorf("with a token for another pool: %v, want invalid_grant, denied", err)
+		}
+	})
+}
+
 func TestQuotaProjectAgainstAStrictGoogle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, newIssuer())

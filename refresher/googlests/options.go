@@ -26,7 +26,8 @@ const defaultUniverse = "googleapis.com"
 type Options struct {
 	// Audience is the full resource name of the provider. Required. For workloads
 	// //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER,
-	// for a workforce //iam.googleapis.com/locations/LOCATION/workforcePools/POOL/providers/PROVIDER.
+	// for a workforce //iam.googleapis.com/locations/LOCATION/workforcePools/POOL/providers/PROVIDER, and for
+	// a cluster of a GKE fleet identitynamespace:PROJECT.svc.id.goog:URL with the URL of its membership.
 	Audience string
 	// SubjectTokenType is the RFC 8693 type URI sent to the token service; empty means the Token's own.
 	SubjectTokenType string
@@ -72,6 +73,7 @@ type Options struct {
 var (
 	workloadAudience  = regexp.MustCompile(`^//iam\.([a-z0-9.-]+)/projects/[0-9]+/locations/global/workloadIdentityPools/([a-z0-9-]+)/providers/([a-z0-9-]+)$`)
 	workforceAudience = regexp.MustCompile(`^//iam\.([a-z0-9.-]+)/locations/[a-z0-9-]+/workforcePools/([a-z0-9-]+)/providers/([a-z0-9-]+)$`)
+	fleetAudience     = regexp.MustCompile(`^identitynamespace:([a-z0-9.:-]+\.svc\.id\.goog):https://[\x21-\x7E]+$`)
 	projectIDAudience = regexp.MustCompile(`/projects/[^/]*[^/0-9][^/]*/`)
 
 	// serviceAccount has to keep everything out that would change the meaning of the URL it is put
@@ -156,6 +158,9 @@ var subjectTokenTypes = []string{
 }
 
 func (o Options) audienceProblem() string {
+	if FleetPool(o.Audience) != "" {
+		return ""
+	}
 	for _, kind := range []struct {
 		pattern           *regexp.Regexp
 		shortest, longest int // name of a pool
@@ -268,6 +273,17 @@ func New(o Options) (*Exchanger, error) {
 		o.Scopes = []string{CloudPlatform}
 	}
 	return &Exchanger{o: o, client: o.Transport.Client()}, nil
+}
+
+// FleetPool is the pool of a GKE fleet, PROJECT.svc.id.goog, if audience names a provider of one, else
+// empty. It is also the audience that subject tokens for it have.
+//
+// https://cloud.google.com/kubernetes-engine/fleet-management/docs/use-workload-identity
+func FleetPool(audience string) string {
+	if match := fleetAudience.FindStringSubmatch(audience); match != nil {
+		return match[1]
+	}
+	return ""
 }
 
 func (o Options) workforce() bool { return workforceAudience.MatchString(o.Audience) }

@@ -35,6 +35,11 @@ func TestCheck(t *testing.T) {
 			o.Audience = strings.Replace(audience, "googleapis.com", "cloud.example", 1)
 		}, ""},
 
+		{"audience of a fleet", func(o *googlests.Options) {
+			o.Audience = "identitynamespace:acme.svc.id.goog:https://container.googleapis.com/v1/projects/acme/locations/europe-west1/clusters/a"
+		}, ""},
+		{"audience of a fleet without a cluster", func(o *googlests.Options) { o.Audience = "identitynamespace:acme.svc.id.goog" }, "audience"},
+		{"audience of something like a fleet", func(o *googlests.Options) { o.Audience = "identitynamespace:acme.example:https://a.example" }, "audience"},
 		{"no audience", func(o *googlests.Options) { o.Audience = "" }, "audience"},
 		{"audience with https", func(o *googlests.Options) { o.Audience = "https:" + audience }, "audience"},
 		{"audience with a project id", func(o *googlests.Options) { o.Audience = strings.Replace(audience, "123456789", "acme-1", 1) }, "audience"},

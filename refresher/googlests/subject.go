@@ -99,6 +99,11 @@ func objections(claims refresher.Claims) string {
 // principal says what this workload's name in an IAM policy is, or how it is made up. Nearly all
 // providers map google.subject to the subject of the token.
 func (x *Exchanger) principal(subject refresher.Token) string {
+	if pool := FleetPool(x.o.Audience); pool != "" {
+		claims, _ := refresher.ParseClaims(subject.Raw)
+		account := strings.Replace(strings.TrimPrefix(claims.Subject, "system:serviceaccount:"), ":", "/", 1)
+		return fmt.Sprintf("it is %.400q", "serviceAccount:"+pool+"["+account+"]")
+	}
 	pool, _, _ := strings.Cut(x.o.Audience, "/providers/")
 	prefix := "principal:" + pool + "/subject/"
 	switch x.subjectType(subject) {
