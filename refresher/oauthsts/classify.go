@@ -108,12 +108,7 @@ func (r refusal) meaning(status int) string {
 func (x *Exchanger) refused(ctx context.Context, form url.Values, subject refresher.Token, secret refresher.Secret) *refresher.Error {
 	facts := refresher.AttemptFrom(ctx).Data()
 	r := parseRefusal(facts.Body)
-	// Cleaning knows the shapes of tokens, but these two may be of any shape.
-	for _, known := range []refresher.Secret{subject.Raw, secret} {
-		if known != "" {
-			r.message = strings.ReplaceAll(r.message, known.Reveal(), refresher.Redacted)
-		}
-	}
+	r.message = upstream.Clean(r.message, subject.Raw, secret)
 	e := upstream.StatusError(ctx, upstream.Reply{Code: r.code, Message: r.message})
 	const path = "correct the path of tokenUrl"
 	if e.Class != refresher.Settling {

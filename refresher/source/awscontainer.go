@@ -92,11 +92,7 @@ func explainContainer(status int, body []byte, authorization refresher.Secret, e
 	if e.Class != refresher.Settling { // an outage, throttling, a redirect
 		return
 	}
-	said := containerComplaint(body)
-	if authorization != "" {
-		said = strings.ReplaceAll(said, authorization.Reveal(), refresher.Redacted)
-	}
-	quote(e, said)
+	quote(e, containerComplaint(body), authorization)
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		if status == http.StatusUnauthorized {

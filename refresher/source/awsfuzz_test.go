@@ -99,6 +99,7 @@ func FuzzContainerRefusal(f *testing.F) {
 	for _, body := range []string{
 		`{"code":"AccessDenied","message":"not for container-1"}`, `{"message":null}`, `{"code":1}`, "[]", "", " <html>", "container-1\n",
 		"Access denied: eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjF9.c2ln",
+		"con\x9c\x9ctainer-1", // what is dropped must not put the token together again
 	} {
 		f.Add([]byte(body))
 	}

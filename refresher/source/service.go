@@ -133,9 +133,9 @@ func (s service) answered(err error) *refresher.Error {
 	return noToken(fmt.Errorf("%s: the answer: %w", s.name, err))
 }
 
-// quote adds to a refusal what the service says about it, which is raw.
-func quote(e *refresher.Error, message string) {
-	if message = upstream.Clean(message); message != "" {
+// quote adds to a refusal what the service says about it, which is raw, without the known secrets.
+func quote(e *refresher.Error, message string, known ...refresher.Secret) {
+	if message = upstream.Clean(message, known...); message != "" {
 		e.Err = fmt.Errorf("%w: %s", e.Err, message)
 	}
 }

@@ -36,11 +36,16 @@ func unlessPath(found string) string {
 }
 
 // Clean makes text that came from a service fit for a log line: one line of printable characters,
-// 256 bytes at most, with everything that looks like a token or key replaced. It errs on the side
-// of replacing too much.
-func Clean(text string) string {
+// 256 bytes at most, with everything that looks like a token or key replaced, and so the known secrets,
+// which may be of any shape. It errs on the side of replacing too much.
+func Clean(text string, known ...refresher.Secret) string {
 	text = strings.Map(printable, strings.ToValidUTF8(text, ""))
 	text = strings.Join(strings.Fields(text), " ")
+	for _, secret := range known { // not before: what was dropped may have split them
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret.Reveal(), refresher.Redacted)
+		}
+	}
 	for _, secret := range secrets {
 		text = secret.ReplaceAllLiteralString(text, refresher.Redacted)
 	}

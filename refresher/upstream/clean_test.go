@@ -70,3 +70,17 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+// What the service echoes of a secret that has no shape of its own.
+func TestCleanKnowsSecrets(t *testing.T) {
+	for name, text := range map[string]string{
+		"as it is":                    "not for hunter2!",
+		"with bytes that are dropped": "not for hun\xff\xfeter2!",
+		"with a control character":    "not for hun\x1bter2!",
+		"with an invisible one":       "not for hunter\u200b2!",
+	} {
+		if got, want := upstream.Clean(text, "", "hunter2"), "not for REDACTED!"; got != want {
+			t.Errorf("%s: Clean(%q) = %q, want %q", name, text, got, want)
+		}
+	}
+}
