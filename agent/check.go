@@ -75,9 +75,9 @@ func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Tra
 	for _, list := range []struct {
 		name   string
 		values []string
-		fits   shape
-	}{{"scopes", c.Scopes, googleBearer}, {"audiences", c.Audiences, googleBearer}, {"resources", c.Resources, entraBearer}} {
-		if len(list.values) > 0 && yields != list.fits {
+		fits   bool
+	}{{"scopes", c.Scopes, yields.scoped()}, {"audiences", c.Audiences, yields.scoped()}, {"resources", c.Resources, yields == entraBearer}} {
+		if len(list.values) > 0 && !list.fits {
 			p.at(path+"."+list.name, "has no meaning for an identity that yields %s", yields)
 		}
 	}

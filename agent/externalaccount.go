@@ -99,7 +99,7 @@ func fromExternalAccount(document []byte, allowExecutable bool) (sourceChoice, e
 		source = sourceOf("executable", &executableSource{
 			// As the libraries do it: there is no quoting.
 			Command: strings.Fields(from.Executable.Command), Timeout: from.Executable.Timeout,
-			OutputFile: from.Executable.OutputFile, Type: kind,
+			OutputFile: absolute(from.Executable.OutputFile), Type: kind,
 		})
 	}
 	return source, exchangeOf("google", exchange), nil
@@ -115,6 +115,9 @@ func documentFormat(field string) string {
 // absolute is how the libraries read a relative path in an external_account file: from the working
 // directory.
 func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
 	if whole, err := filepath.Abs(path); err == nil {
 		return whole
 	}

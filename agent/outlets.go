@@ -217,9 +217,9 @@ type fileOutlet struct {
 	Path                string      `yaml:"path" doc:"absolute path of the file; its directory has to exist (required)"`
 	Format              string      `yaml:"format" doc:"token, json, awsSharedCredentials or credentialProcess (required)"`
 	Profile             string      `yaml:"profile" doc:"section of an AWS shared credentials file (default default)"`
-	Scopes              []string    `yaml:"scopes" doc:"scopes instead of the identity's default (Google)"`
+	Scopes              []string    `yaml:"scopes" doc:"scopes instead of the identity's default (Google, oauthSTS)"`
 	Resource            string      `yaml:"resource" doc:"resource instead of the identity's default (Entra)"`
-	Audience            string      `yaml:"audience" doc:"an ID token for this audience instead of an access token (Google)"`
+	Audience            string      `yaml:"audience" doc:"an ID token for this audience instead of an access token (Google, oauthSTS)"`
 	Mode                fs.FileMode `yaml:"mode" doc:"permissions: 0600, 0640 or 0644 (default 0600)"`
 	Group               *int        `yaml:"group" doc:"numeric id of the group that the file is given to"`
 	AllowInsecureParent bool        `yaml:"allowInsecureParent" doc:"permit a directory that anybody can write to, as a Kubernetes emptyDir is: whoever can write there can replace the file (default false)"`
@@ -252,10 +252,10 @@ func (o *fileOutlet) accepts(s shape) string {
 		return "" // reported by check
 	case s == accessKey && !f.AccessKey, s != accessKey && !f.Bearer:
 		return "the format " + o.Format + " does not show that"
-	case len(o.Scopes) > 0 && s != googleBearer:
-		return "scopes are for Google"
-	case o.Audience != "" && s != googleBearer:
-		return "an audience is for Google"
+	case len(o.Scopes) > 0 && !s.scoped():
+		return "scopes are for Google and oauthSTS"
+	case o.Audience != "" && !s.scoped():
+		return "an audience is for Google and oauthSTS"
 	case o.Resource != "" && s != entraBearer:
 		return "a resource is for Entra"
 	}

@@ -52,6 +52,9 @@ const (
 	subjectToken shape = "the subject token"
 )
 
+// scoped: it can be asked for by scopes, and as an ID token by audience.
+func (s shape) scoped() bool { return s == googleBearer || s == oauthBearer }
+
 // surroundings are what the makers of sources, exchangers and outlets get from the process.
 type surroundings struct {
 	transport *upstream.Transport

@@ -36,9 +36,9 @@ why.`,
 	}
 	flags := command.Flags()
 	flags.StringVarP(&request.format, "format", "f", "json", "one of "+strings.Join(format.Names(), ", "))
-	flags.StringVar(&request.scope, "scope", "", "scopes, separated by blanks, instead of the default ones (Google)")
+	flags.StringVar(&request.scope, "scope", "", "scopes, separated by blanks, instead of the default ones (Google, oauthSTS)")
 	flags.StringVar(&request.resource, "resource", "", "resource instead of the default one (Entra)")
-	flags.StringVar(&request.audience, "audience", "", "get an ID token for this audience (Google)")
+	flags.StringVar(&request.audience, "audience", "", "get an ID token for this audience (Google, oauthSTS)")
 	flags.DurationVar(&request.timeout, "timeout", 40*time.Second, "give up after this long")
 	command.MarkFlagsMutuallyExclusive("scope", "resource", "audience")
 	command.PreRunE = func(command *cobra.Command, _ []string) error {
