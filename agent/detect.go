@@ -108,7 +108,7 @@ func (d *detection) aws() {
 		}
 		return
 	}
-	proof, ok := d.proof("AWS", role, file, "")
+	proof, ok := d.proof(role, file, "")
 	if !ok {
 		return
 	}
@@ -147,7 +147,7 @@ func (d *detection) entra() {
 		d.problem("%s is set, but not %s", file, strings.Join(missing, " and "))
 		return
 	}
-	proof, ok := d.proof("Entra", "AZURE_CLIENT_ID", file, "")
+	proof, ok := d.proof("AZURE_CLIENT_ID", file, "")
 	if !ok {
 		return
 	}
@@ -176,7 +176,7 @@ func (d *detection) google() {
 	case d.env.Get(document) != "":
 		d.externalAccount(document, outlet)
 	case d.env.Get(audience) != "":
-		proof, ok := d.proof("Google", audience, "WISP_GOOGLE_TOKEN_FILE", "")
+		proof, ok := d.proof(audience, "WISP_GOOGLE_TOKEN_FILE", "")
 		if !ok {
 			return
 		}
@@ -218,7 +218,7 @@ func (d *detection) oauth() {
 	if d.env.Get(url) == "" {
 		return
 	}
-	proof, ok := d.proof("OAuth", url, "WISP_OAUTH_TOKEN_FILE", d.env.Get("WISP_OAUTH_SUBJECT_AUDIENCE"))
+	proof, ok := d.proof(url, "WISP_OAUTH_TOKEN_FILE", d.env.Get("WISP_OAUTH_SUBJECT_AUDIENCE"))
 	if !ok {
 		return
 	}

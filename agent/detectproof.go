@@ -10,7 +10,6 @@ import (
 type proof struct {
 	source    sourceChoice
 	variables []string // that say so
-	cloud     string
 }
 
 // A proposal is a proof that the environment makes possible.
@@ -27,11 +26,11 @@ const (
 	azureResource  = "WISP_AZURE_IMDS_RESOURCE"
 )
 
-// proof finds out how to prove an identity of a cloud: with the token in the file that a variable of that
-// cloud names, or as the job of GitHub Actions that this is. If both are possible, or neither, WISP_SOURCE
+// proof finds out how to prove the identity that target names: with the token in the file that a variable
+// names, or as the job of GitHub Actions that this is. If both are possible, or neither, WISP_SOURCE
 // has to say: file, githubActions, azureIMDS (with WISP_AZURE_IMDS_RESOURCE), gceMetadata or
 // awsCallerIdentity. audience is for clouds that have no usual one.
-func (d *detection) proof(cloud, target, fileVariable, audience string) (proof, bool) {
+func (d *detection) proof(target, fileVariable, audience string) (proof, bool) {
 	proposals := d.proposals(fileVariable, audience)
 	chosen := d.env.Get(sourceVariable)
 	if chosen != "" {
@@ -40,7 +39,7 @@ func (d *detection) proof(cloud, target, fileVariable, audience string) (proof, 
 	switch {
 	case len(proposals) == 1:
 		only := proposals[0]
-		return proof{sourceOf(only.kind, only.source), only.variables, cloud}, true
+		return proof{sourceOf(only.kind, only.source), only.variables}, true
 	case len(proposals) > 1:
 		var ways []string
 		for _, p := range proposals {
