@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -98,7 +99,7 @@ func (s *pairScene) ask(ctx context.Context, pair pairs.Pair) pairResult {
 func (p *playground) showPairs(ctx context.Context) error {
 	p.screen.printf("\nEvery source with every exchange (%s):", p.dir.file(pairsFile))
 	results, err := p.pairs.play(ctx, p.options.patience)
-	if err != nil {
+	if err := cmp.Or(ctx.Err(), err); err != nil { // an interrupt is no failure of the pairs
 		return err
 	}
 	var failed []string

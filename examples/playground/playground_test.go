@@ -225,20 +225,27 @@ func (i *interrupter) Write(p []byte) (int, error) {
 }
 
 func TestAnInterruptIsACleanEnd(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	stdout := &interrupter{text: " answers, 0 failures\n", interrupt: cancel} // the first countdown
-	var stderr bytes.Buffer
-	if code := run(ctx, nil, stdout, &stderr); code != 0 || stderr.Len() > 0 {
-		t.Errorf("run = %d, want 0; stderr %q", code, &stderr)
-	}
-	if !strings.Contains(stdout.out.String(), "Ended: ") {
-		t.Errorf("no last words in\n%s", &stdout.out)
-	}
-	left, err := os.ReadDir(os.TempDir())
-	if err != nil || len(left) > 0 {
-		t.Errorf("the temporary directory holds %v (%v), want nothing", left, err)
+	for name, text := range map[string]string{
+		"during the pairs":       "Every source with every exchange",
+		"at the first countdown": " answers, 0 failures\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stdout := &interrupter{text: text, interrupt: cancel}
+			var stderr bytes.Buffer
+			if code := run(ctx, nil, stdout, &stderr); code != 0 || stderr.Len() > 0 {
+				t.Errorf("run = %d, want 0; stderr %q", code, &stderr)
+			}
+			if out := stdout.out.String(); !strings.Contains(out, "Ended: ") || strings.Contains(out, "failed:") {
+				t.Errorf("no last words, or a failure, in\n%s", out)
+			}
+			left, err := os.ReadDir(os.TempDir())
+			if err != nil || len(left) > 0 {
+				t.Errorf("the temporary directory holds %v (%v), want nothing", left, err)
+			}
+		})
 	}
 }
 
