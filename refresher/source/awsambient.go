@@ -61,11 +61,8 @@ type keyPlace interface {
 // NewAWSAmbient decides on a place, and asks it nothing yet. The error is everything that is wrong with the
 // options.
 func NewAWSAmbient(o AWSAmbientOptions) (*AWSAmbient, error) {
-	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+	if err := usable(o.Check(), o.Transport); err != nil {
 		return nil, fmt.Errorf("AWS keys: %w", err)
-	}
-	if o.Transport == nil {
-		return nil, fmt.Errorf("AWS keys: %w", errNoTransport)
 	}
 	a := &AWSAmbient{place: o.place(), environment: o.environment()}
 	if a.place == AWSInstance || o.RegionURL != "" {

@@ -103,11 +103,8 @@ type AzureIMDS struct {
 // [AzureIMDSOptions.Check] reports.
 func NewAzureIMDS(o AzureIMDSOptions) (*AzureIMDS, error) {
 	const name = "Azure IMDS"
-	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+	if err := usable(o.Check(), o.Transport); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if o.Transport == nil {
-		return nil, fmt.Errorf("%s: %w", name, errNoTransport)
 	}
 	endpoint, err := checkEndpoint(o.Transport, cmp.Or(o.Endpoint, metadataEndpoint))
 	if err != nil {

@@ -58,11 +58,8 @@ type GCEMetadata struct {
 // [GCEMetadataOptions.Check] reports.
 func NewGCEMetadata(o GCEMetadataOptions) (*GCEMetadata, error) {
 	const name = "GCE metadata server"
-	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+	if err := usable(o.Check(), o.Transport); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if o.Transport == nil {
-		return nil, fmt.Errorf("%s: %w", name, errNoTransport)
 	}
 	endpoint, err := checkEndpoint(o.Transport, cmp.Or(o.Endpoint, metadataEndpoint))
 	if err != nil {

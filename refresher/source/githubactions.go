@@ -70,11 +70,8 @@ type GitHubActions struct {
 // [GitHubActionsOptions.Check] reports.
 func NewGitHubActions(o GitHubActionsOptions) (*GitHubActions, error) {
 	const name = "GitHub's token service"
-	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+	if err := usable(o.Check(), o.Transport); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if o.Transport == nil {
-		return nil, fmt.Errorf("%s: %w", name, errNoTransport)
 	}
 	u, err := checkURL(o.Transport, o.RequestURL)
 	if err != nil {

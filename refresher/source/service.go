@@ -145,7 +145,17 @@ func noToken(err error) *refresher.Error {
 	return &refresher.Error{Class: refresher.SubjectToken, Code: refresher.CodeSubjectInvalid, Err: err}
 }
 
-var errNoTransport = errors.New("a Transport is required")
+// usable joins what a source's Check has found. A Transport is not a setting: only who makes the source must
+// give one.
+func usable(problems []refresher.FieldError, t *upstream.Transport) error {
+	if err := refresher.JoinFieldErrors(problems); err != nil {
+		return err
+	}
+	if t == nil {
+		return errors.New("a Transport is required")
+	}
+	return nil
+}
 
 // client is how sources send: see [upstream.Transport.Local].
 func client(t *upstream.Transport) *http.Client { return t.Local().Client() }

@@ -96,11 +96,8 @@ type URL struct {
 
 // NewURL returns the source; it does not ask yet. Its error joins all that [URLOptions.Check] reports.
 func NewURL(o URLOptions) (*URL, error) {
-	if err := refresher.JoinFieldErrors(o.Check()); err != nil {
+	if err := usable(o.Check(), o.Transport); err != nil {
 		return nil, fmt.Errorf("URL source: %w", err)
-	}
-	if o.Transport == nil {
-		return nil, fmt.Errorf("URL source: %w", errNoTransport)
 	}
 	u, err := checkURL(o.Transport, o.URL)
 	if err != nil {
