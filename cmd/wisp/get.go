@@ -85,7 +85,7 @@ func get(ctx context.Context, config string, r getRequest) ([]byte, error) {
 	if err != nil {
 		return nil, explain(r.identity, err)
 	}
-	text, err := encoder.Encode(credential, format.Options{})
+	text, err := encoder.Encode(credential, a.FormatOptions(r.identity))
 	if err != nil {
 		return nil, fmt.Errorf("identity %q: %w", r.identity, err)
 	}
