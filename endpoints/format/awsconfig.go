@@ -73,7 +73,7 @@ func (p Process) command() (string, error) {
 	}
 	for _, word := range words {
 		if strings.ContainsFunc(word, func(r rune) bool { return !letterOrDigit(r) && !strings.ContainsRune("/._-+@,:", r) }) {
-			return "", fmt.Errorf("a credential_process cannot have %q in it: some SDKs split it at blanks, some have a shell read it; use a path of letters, digits and / . _ - + @ , :", word)
+			return "", fmt.Errorf("a credential_process cannot have %q in it: some SDKs split it at blanks, some have a shell read it; use a path of letters, digits and / . _ - + @ , : only", word)
 		}
 	}
 	return strings.Join(words, " "), nil
