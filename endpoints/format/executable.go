@@ -40,11 +40,19 @@ func executable(c refresher.Credential, o Options) ([]byte, error) {
 
 // ExecutableFailure is what a program prints for Google's client libraries if it has no token, on standard
 // output; it then ends with an exit code other than 0. Libraries show both texts to people: the code of
-// the error, "error" if it has none, and its whole message.
+// the error, "error" if it has none, and its whole message with the hint.
 func ExecutableFailure(err error) []byte {
+	e := refresher.AsError(err)
+	message := err.Error()
+	if e.Code != "" && e.Err != nil {
+		message = e.Err.Error() // without the code, which has a place of its own
+	}
+	message = cmp.Or(message, "there is no token")
+	if e.Hint != "" {
+		message += "; " + e.Hint
+	}
 	text, _ := execsource.Response{Failure: &execsource.Failure{
-		Code:    cmp.Or(refresher.AsError(err).Code, "error"),
-		Message: cmp.Or(err.Error(), "there is no token"),
+		Code: cmp.Or(e.Code, "error"), Message: message,
 	}}.Marshal() // fails only if one of the two is empty
 	return append(text, '\n')
 }
