@@ -228,3 +228,38 @@ func section(t *testing.T, text []byte, profile string) map[string]string {
 	}
 	return values
 }
+
+// ParseJSON reads what the format "json" writes, and nothing that it would not write.
+func TestParseJSON(t *testing.T) {
+	for _, c := range []refresher.Credential{exampleKey, exampleBearer, accessKey("ASIAX", "s", "t", "")} {
+		text, err := format.Formats["json"].Encode(c, format.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Expires = c.Expires.UTC().Truncate(time.Second)
+		got, err := format.ParseJSON(text)
+		if diff := cmp.Diff(c, got); diff != "" || err != nil {
+			t.Errorf("ParseJSON (-want +got), %v:\n%s", err, diff)
+		}
+	}
+}
+
+func FuzzParseJSON(f *testing.F) {
+	f.Add([]byte(`{"type":"bearer","token":"hunter2","expiresAt":"2030-01-02T03:04:05Z"}`))
+	f.Add([]byte(`{"type":"awsAccessKey","accessKeyId":"a","secretAccessKey":"hunter2","sessionToken":"c"}`))
+	f.Add([]byte(`{"type":"bearer","token":"hunter2\n"}`))
+	f.Add([]byte(`{"type":"bearer","token":"hunter2","expiresAt":"hunter2"}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := format.ParseJSON(text)
+		if err != nil {
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error shows a secret: %v", err)
+			}
+			return
+		}
+		if _, err := format.Formats["json"].Encode(c, format.Options{}); err != nil {
+			t.Errorf("%q is read as what cannot be written: %v", text, err)
+		}
+	})
+}
