@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/wisp-sidecar/wisp/agent/admin"
 	"github.com/wisp-sidecar/wisp/endpoints"
 )
 
@@ -41,6 +42,9 @@ func (c *Config) DropSecrets() {
 		}
 	}
 }
+
+// Status is what the admin socket tells.
+func (a *Agent) Status() admin.Status { return backend{a}.Status() }
 
 // HTTPKinds are the kinds of outlets that answer HTTP requests.
 func HTTPKinds() []string {

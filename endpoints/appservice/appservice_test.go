@@ -243,7 +243,7 @@ func TestAnEmptySecretRefusesEverything(t *testing.T) {
 
 func TestAnotherPath(t *testing.T) {
 	for _, configured := range []string{"/identity", "/identity/"} {
-		p := appservice.New(appservice.Options{Path: configured, Secret: secret, Identities: azuretokentest.Identities()})
+		p := appservice.New(appservice.Options{Path: configured, Secret: secret, Identities: azuretokentest.Identities(), Now: azuretokentest.Now})
 		for asked, want := range map[string]int{"/identity": 200, "/identity/": 200, path: 404} {
 			request := "GET " + asked + "?api-version=2019-08-01&resource=r HTTP/1.1\nX-IDENTITY-HEADER: " + secret
 			if response := endpointstest.Ask(t, p, request); response.StatusCode != want {

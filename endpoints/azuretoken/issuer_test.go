@@ -179,6 +179,18 @@ func TestExpiresInCountsFromTheAnswer(t *testing.T) {
 	})
 }
 
+func TestATokenThatHasJustExpiredIsNotShown(t *testing.T) {
+	for left, ready := range map[time.Duration]bool{-time.Second: false, 0: false, 999 * time.Millisecond: false, time.Second: true} {
+		expiring := azuretokentest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+			return refresher.Credential{Value: refresher.Bearer{Token: "t"}, Expires: azuretokentest.Now().Add(left)}, nil
+		})
+		body, refusal := ask(t, azuretoken.Issuer{Identities: azuretokentest.Only(expiring), Now: azuretokentest.Now}, "resource=r")
+		if (refusal == nil) != ready || refusal != nil && refusal.Reason != endpoints.NotReady {
+			t.Errorf("with %v left: Answer = %s, %v, want a token: %v", left, body, refusal, ready)
+		}
+	}
+}
+
 // FuzzAnswer: whatever resource is accepted comes back byte for byte.
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
