@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type flavour struct {
 	// status missing, and with another value the status wrong.
 	field          string
 	value          func(w *world) string
+	proof          string // what value returned
 	missing, wrong int
 	forwarded      int  // the status for requests that came through a proxy
 	foldsCase      bool // paths are found in any case
@@ -68,8 +70,8 @@ func secretIn(name string) func(*world) string {
 	return func(w *world) string { return w.secretFile(name) }
 }
 
-// allFlavours runs an agent with all of them on one listener.
-func allFlavours(w *world) *agent.Agent {
+// allFlavours runs an agent with all of them on one listener, and asks each for its proof.
+func allFlavours(w *world) (*agent.Agent, []flavour) {
 	w.Helper()
 	known := map[string]bool{}
 	outlets := "\noutlets:\n"
@@ -88,7 +90,11 @@ func allFlavours(w *world) *agent.Agent {
 	a := w.agent(w.document(identities, outlets), agent.Options{})
 	w.run(a)
 	w.started()
-	return a
+	armed := slices.Clone(flavours)
+	for n := range armed {
+		armed[n].proof = armed[n].value(w)
+	}
+	return a, armed
 }
 
 // request makes a request of a template, in which {method}, {target} and {proof}, the line with the field, stand
@@ -103,7 +109,7 @@ func (f flavour) request(w *world, template string) string {
 		template += "Connection: close\r\n" + tail
 	}
 	return strings.NewReplacer("{method}", method, "{target}", f.target, "{path}", path, "{host}", w.urls["OUTLETS"],
-		"{proof}", f.field+": "+f.value(w)+"\r\n").Replace(template)
+		"{proof}", f.field+": "+f.proof+"\r\n").Replace(template)
 }
 
 // say sends text as it is and returns all that comes back until the connection ends.
