@@ -34,9 +34,12 @@ var (
 	}
 	outletKinds = []kindOf[outletOptions]{
 		{"awsContainer", func() outletOptions { return new(awsContainerOutlet) }},
+		{"imds", func() outletOptions { return new(imdsOutlet) }},
 		{"gceMetadata", func() outletOptions { return new(gceMetadataOutlet) }},
 		{"azureIMDS", func() outletOptions { return new(azureIMDSOutlet) }},
 		{"appService", func() outletOptions { return new(appServiceOutlet) }},
+		{"subjectToken", func() outletOptions { return new(subjectTokenOutlet) }},
+		{"bearer", func() outletOptions { return new(bearerOutlet) }},
 		{"file", func() outletOptions { return new(fileOutlet) }},
 	}
 )
@@ -138,6 +141,7 @@ type outletIdentity struct {
 	name     string
 	identity *refresher.Identity
 	exchange exchangeOptions
+	config   string // absolute path of the document that describes it; empty if that is no file
 }
 
 type (

@@ -37,6 +37,18 @@ var (
 	exampleBearer = bearer("ya29.c.b0Aaekm1-example_token", refresher.TypeAccessToken)
 )
 
+// process is what awsConfig needs.
+var process = format.Process{Executable: "/usr/local/bin/wisp-1.2_3", Identity: "reports", Config: "/etc/wisp/config.yaml"}
+
+// exampleKeyInShells has the characters of real ones only, which mean nothing to shells.
+var exampleKeyInShells = accessKey("ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "IQoJb3JpZ2luX2VjE//+/==", "123456789012")
+
+func undatedBareKey() refresher.Credential {
+	c := accessKey("ASIAX", "s", "t", "")
+	c.Expires = time.Time{}
+	return c
+}
+
 func TestEncodeGolden(t *testing.T) {
 	undated := exampleKey
 	undated.Expires = time.Time{}
@@ -52,6 +64,11 @@ func TestEncodeGolden(t *testing.T) {
 		{"shared_credentials_bare", "awsSharedCredentials", accessKey("ASIAX", "s", "t", ""), format.Options{}},
 		{"credential_process", "credentialProcess", exampleKey, format.Options{}},
 		{"credential_process_bare", "credentialProcess", accessKey("ASIAX", "s", "t", ""), format.Options{}},
+		{"aws_config", "awsConfig", exampleKey, format.Options{Process: process}},
+		{"aws_config_profile", "awsConfig", exampleKey, format.Options{Profile: "team/reports@eu", Region: "eu-west-1", Process: process}},
+		{"aws_config_default", "awsConfig", exampleKey, format.Options{Profile: "default", Process: format.Process{Executable: "/usr/bin/wisp", Identity: "aws"}}},
+		{"env", "env", exampleKeyInShells, format.Options{Region: "eu-west-1"}},
+		{"env_bare", "env", undatedBareKey(), format.Options{}},
 		{"json_access_key", "json", exampleKey, format.Options{}},
 		{"json_access_key_undated", "json", undated, format.Options{}},
 		{"json_bearer", "json", exampleBearer, format.Options{}},
@@ -61,21 +78,33 @@ func TestEncodeGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", test.golden+".golden")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s changed (-want +got):\n%s", path, diff)
-			}
+			goldenFile(t, test.golden, got)
 		})
 	}
+}
+
+// goldenFile compares what was encoded with a file.
+func goldenFile(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s changed (-want +got):\n%s", path, diff)
+	}
+}
+
+// atHand are options with which every format has what it needs.
+var atHand = format.Options{
+	Cluster: "prod", STSHost: "sts.eu-west-1.amazonaws.com", STSRegion: "eu-west-1", Process: process,
+	Now: func() time.Time { return expires.Add(-time.Hour) },
 }
 
 // A format encodes exactly the shapes that its row of the table claims.
@@ -86,11 +115,11 @@ func TestFormatsAcceptWhatTheySay(t *testing.T) {
 			credential refresher.Credential
 			accepted   bool
 		}{
-			{"an access key", exampleKey, f.AccessKey},
-			{"a bearer", exampleBearer, f.Bearer},
+			{"an access key", exampleKeyInShells, f.AccessKey},
+			{"a bearer", bearer("a.b.c", refresher.TypeJWT), f.Bearer},
 			{"nothing", refresher.Credential{}, false},
 		} {
-			if _, err := f.Encode(test.credential, format.Options{}); (err == nil) != test.accepted {
+			if _, err := f.Encode(test.credential, atHand); (err == nil) != test.accepted {
 				t.Errorf("%s: Encode(%s) = %v, accepted should be %t", name, test.what, err, test.accepted)
 			}
 		}
@@ -123,7 +152,7 @@ func TestEncodeRefusesValuesThatCouldBreakOut(t *testing.T) {
 		}
 		for which, credential := range credentials {
 			for formatName, f := range format.Formats {
-				got, err := f.Encode(credential, format.Options{})
+				got, err := f.Encode(credential, atHand)
 				if err == nil {
 					t.Errorf("%s: Encode with %s in %s = %q, want an error", formatName, name, which, got)
 				} else if strings.Contains(err.Error(), hidden) {
@@ -142,11 +171,13 @@ func TestCheck(t *testing.T) {
 	}{
 		{"a format alone", "token", "", nil},
 		{"a profile", "awsSharedCredentials", "reports", nil},
-		{"a profile where there is none", "json", "reports", []refresher.FieldError{{Field: "profile", Problem: "has a meaning for the format awsSharedCredentials only"}}},
+		{"a profile where there is none", "json", "reports", []refresher.FieldError{{Field: "profile", Problem: "has a meaning for the formats awsSharedCredentials and awsConfig only"}}},
+		{"a profile of the config file", "awsConfig", "reports", nil},
 		{"a bracket in a profile", "awsSharedCredentials", "a]b", []refresher.FieldError{{Field: "profile", Problem: badName}}},
 		{"a line break in a profile", "awsSharedCredentials", "a\n", []refresher.FieldError{{Field: "profile", Problem: badName}}},
 		{"the prefix of the config file", "awsSharedCredentials", "profile x", []refresher.FieldError{{Field: "profile", Problem: badName}}},
-		{"an unknown format", "yaml", "", []refresher.FieldError{{Field: "format", Problem: `must be one of awsSharedCredentials, credentialProcess, json, token, not "yaml"`}}},
+		{"what is printed only", "executable", "", []refresher.FieldError{{Field: "format", Problem: `must be one of awsConfig, awsSharedCredentials, credentialProcess, env, json, token, not "executable"`}}},
+		{"an unknown format", "yaml", "", []refresher.FieldError{{Field: "format", Problem: `must be one of awsConfig, awsSharedCredentials, credentialProcess, env, json, token, not "yaml"`}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := format.Check(test.format, format.Options{Profile: test.profile})
