@@ -39,6 +39,25 @@ var flavours = []flavour{
 		field: "Authorization", value: secretIn("aws"), missing: 401, wrong: 403, forwarded: 403,
 	},
 	{
+		name: "imds", kind: "imds", target: "/latest/meta-data/iam/security-credentials/reports",
+		outlet: `{identity: aws, imds: {listen: "${OUTLETS}", region: eu-west-1}}`,
+		field:  "X-aws-ec2-metadata-token", value: session, missing: 401, wrong: 401, forwarded: 403,
+	},
+	{
+		name: "subjectToken", kind: "subjectToken", target: "/subject/itself",
+		outlet: `{identity: itself, subjectToken: {listen: "${OUTLETS}", secretFile: "${DIR}/secrets/subject"}}`,
+		field:  "Authorization", value: bearerIn("subject"), missing: 401, wrong: 403, forwarded: 403,
+	},
+	{
+		name: "bearer", kind: "bearer", target: "/token/google?scope=https://www.googleapis.com/auth/devstorage.read_only",
+		outlet: `{identities: [google, azure], bearer: {listen: "${OUTLETS}", secretFile: "${DIR}/secrets/bearer"}}`,
+		field:  "Authorization", value: bearerIn("bearer"), missing: 401, wrong: 403, forwarded: 403,
+	},
+	{
+		name: "bearer, another identity", kind: "bearer", target: "/token/azure",
+		field: "Authorization", value: bearerIn("bearer"), missing: 401, wrong: 403, forwarded: 403,
+	},
+	{
 		name: "gceMetadata", kind: "gceMetadata", target: "/computeMetadata/v1/instance/service-accounts/default/token",
 		outlet: `{identity: google, gceMetadata: {listen: "${OUTLETS}", zone: europe-west1-b, attributes: {cluster-name: c}}}`,
 		field:  "Metadata-Flavor", value: always("Google"), missing: 403, wrong: 403, forwarded: 403,
@@ -70,6 +89,23 @@ func secretIn(name string) func(*world) string {
 	return func(w *world) string { return w.secretFile(name) }
 }
 
+func bearerIn(name string) func(*world) string {
+	return func(w *world) string { return "Bearer " + w.secretFile(name) }
+}
+
+// session asks for a session token of the metadata service of EC2.
+func session(w *world) string {
+	w.Helper()
+	answer := w.say("PUT /latest/api/token HTTP/1.1\r\nHost: " + w.urls["OUTLETS"] +
+		"\r\nX-aws-ec2-metadata-token-ttl-seconds: 21600\r\nConnection: close\r\n\r\n")
+	_, token, _ := strings.Cut(answer, "\r\n\r\n")
+	if status(answer) != 200 || len(token) < 32 {
+		w.Fatalf("no session token: %.200s", answer)
+	}
+	w.secret(token)
+	return token
+}
+
 // allFlavours runs an agent with all of them on one listener, and asks each for its proof.
 func allFlavours(w *world) (*agent.Agent, []flavour) {
 	w.Helper()
@@ -86,7 +122,7 @@ func allFlavours(w *world) (*agent.Agent, []flavour) {
 			w.Fatalf("nobody attacks the outlet %s: add it to flavours", kind)
 		}
 	}
-	identities := awsIdentity + strings.Replace(awsIdentity, "name: aws", "name: audit", 1) + googleIdentity + entraIdentity
+	identities := awsIdentity + strings.Replace(awsIdentity, "name: aws", "name: audit", 1) + googleIdentity + entraIdentity + subjectIdentity
 	a := w.agent(w.document(identities, outlets), agent.Options{})
 	w.run(a)
 	w.started()
