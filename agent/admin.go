@@ -66,15 +66,19 @@ func (b backend) Status() admin.Status {
 		}
 		s.Identities = append(s.Identities, identity)
 	}
-	written := map[string]bool{}
+	writers := map[string]writer{}
 	for _, w := range b.writers {
-		written[w.path] = w.writer.Written()
+		writers[w.path] = w.writer
 	}
 	for n := range b.config.Outlets {
 		o := &b.config.Outlets[n]
 		outlet := admin.Outlet{Kind: o.Outlet.Kind, Identities: o.names(), Where: o.where()}
-		if done, ok := written[o.path(n)]; ok {
-			outlet.Written = &done
+		if w := writers[o.path(n)]; w != nil {
+			written := w.Written()
+			outlet.Written = &written
+			if err := w.Err(); err != nil {
+				outlet.Failure = err.Error() // it names the file and holds no word of a cloud
+			}
 		}
 		s.Outlets = append(s.Outlets, outlet)
 	}

@@ -106,6 +106,7 @@ type Outlet struct {
 	Identities []string `json:"identities"`
 	Where      string   `json:"where"`             // a URL or a path
 	Written    *bool    `json:"written,omitempty"` // of a file: it was written once
+	Failure    string   `json:"failure,omitempty"` // of a file: why it is not as it should be
 }
 
 // Refreshed says what became of a request for a new credential.
