@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -17,7 +16,7 @@ import (
 func (c *AdminConfig) socket(getenv func(string) string) string {
 	switch c.Socket {
 	case "":
-		return cmp.Or(getenv(admin.EnvSocket), admin.DefaultSocket(getenv))
+		return admin.DefaultSocket(getenv)
 	case off:
 		return ""
 	}
@@ -39,7 +38,7 @@ func (a *Agent) listenAdmin(ctx context.Context) (net.Listener, error) {
 		return nil, nil
 	}
 	l, err := admin.Listen(ctx, path, admin.SocketOptions{UIDs: c.UIDs, Anyone: c.Anyone})
-	if err != nil && c.Socket == "" && os.Getenv(admin.EnvSocket) == "" {
+	if err != nil && c.Socket == "" {
 		a.log.Warn("no admin socket", "socket", path, "error", err)
 		return nil, nil
 	}

@@ -21,7 +21,8 @@ import (
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
-// EnvSocket is the environment variable that tells programs where the socket is.
+// EnvSocket is the environment variable that tells programs where to ask. Where a wisp listens, its
+// configuration says: it may run with the environment of an application that asks another one.
 const EnvSocket = "WISP_ADMIN_SOCKET"
 
 const (
