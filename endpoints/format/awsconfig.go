@@ -72,7 +72,7 @@ func (p Process) command() (string, error) {
 		words = append(words, "--config", p.Config)
 	}
 	for _, word := range words {
-		if strings.ContainsFunc(word, func(r rune) bool { return !letterOrDigit(r) && !strings.ContainsRune("/._-+@,:", r) }) {
+		if !consistsOf(word, "/._-+@,:") {
 			return "", fmt.Errorf("a credential_process cannot have %q in it: some SDKs split it at blanks, some have a shell read it; use a path of letters, digits and / . _ - + @ , : only", word)
 		}
 	}
@@ -83,8 +83,4 @@ func (p Process) command() (string, error) {
 func (p Process) Check() error {
 	_, err := p.command()
 	return err
-}
-
-func letterOrDigit(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }

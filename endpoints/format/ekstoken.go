@@ -54,13 +54,6 @@ func eksToken(key refresher.AccessKey, expires time.Time, o Options) (string, ti
 	return eksPrefix + base64.RawURLEncoding.EncodeToString([]byte(signed)), until, nil
 }
 
-// consistsOf reports whether there are only ASCII letters, digits and some more characters in s.
-func consistsOf(s, more string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune(more, r)
-	})
-}
-
 // presign returns the signed query. What it is made of needs no more than url.Values does for it: there
 // are no spaces, which AWS would have as %20.
 func presign(key refresher.AccessKey, host, region, cluster string, at time.Time) string {

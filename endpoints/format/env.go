@@ -44,7 +44,7 @@ func env(c refresher.Credential, o Options) ([]byte, error) {
 		if variable.value == "" {
 			continue // what is left of them is not always known
 		}
-		if strings.ContainsFunc(variable.value, func(r rune) bool { return !letterOrDigit(r) && !strings.ContainsRune("/+=._:-", r) }) {
+		if !consistsOf(variable.value, "/+=._:-") {
 			return nil, fmt.Errorf("%s would have a character that means something to shells", variable.name)
 		}
 		fmt.Fprintf(&text, "%s=%s\n", variable.name, variable.value)
