@@ -5,11 +5,8 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wisp-sidecar/wisp/agent/admin"
+	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/source"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
@@ -248,7 +246,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		serve.Go(func() error { return s.server.Run(serving, s.listener) })
 	}
 	if health != nil {
-		serve.Go(func() error { return a.serveHealth(serving, health) })
+		serve.Go(func() error { return endpoints.Serve(serving, a.healthServer(), health) })
 	}
 	if control != nil {
 		serve.Go(func() error { return admin.Serve(serving, control, backend{a}, a.log) })
@@ -326,22 +324,6 @@ func (a *Agent) announce() {
 			kinds = append(kinds, protocol.Name)
 		}
 		a.log.Info("listening", "address", s.address.String(), "outlets", strings.Join(kinds, ","))
-	}
-}
-
-func (a *Agent) serveHealth(ctx context.Context, l net.Listener) error {
-	server := a.healthServer()
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		_ = server.Close()
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
 	}
 }
 

@@ -86,3 +86,20 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	}
 	return nil
 }
+
+// Serve runs a server that is none of outlets on l, which it closes, until ctx ends, and does not wait for
+// requests then.
+func Serve(ctx context.Context, server *http.Server, l net.Listener) error {
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		_ = server.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
+}

@@ -37,18 +37,7 @@ func Serve(ctx context.Context, l net.Listener, b Backend, log *slog.Logger) err
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    8 << 10,
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		_ = server.Close()
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	}
+	return endpoints.Serve(ctx, server, l)
 }
 
 // handler has the paths. ServeMux is good enough for clients that are all our own.
