@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wisp-sidecar/wisp/agent/admin"
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/source"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
@@ -38,6 +39,7 @@ type Options struct {
 // An Agent is a running wisp: identities, outlets, probes and metrics.
 type Agent struct {
 	config     *Config
+	version    string
 	log        *slog.Logger
 	clock      *refresher.Clock
 	getenv     func(string) string
@@ -74,6 +76,7 @@ func New(c *Config, o Options) (*Agent, error) {
 	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	a := &Agent{
 		config:  c,
+		version: o.Version,
 		log:     log,
 		clock:   cmp.Or(o.Clock, systemClock()),
 		watcher: source.NewWatcher(log),
@@ -203,9 +206,14 @@ func (a *Agent) Identity(name string) (*refresher.Identity, bool) {
 // seconds.
 func (a *Agent) Refresh() {
 	for _, i := range a.identities {
-		accepted := i.identity.Refresh()
-		a.log.Info("refresh asked for", "identity", i.identity.Name(), "accepted", accepted)
+		a.refresh(i)
 	}
+}
+
+func (a *Agent) refresh(i *runningIdentity) bool {
+	accepted := i.identity.Refresh()
+	a.log.Info("refresh asked for", "identity", i.identity.Name(), "accepted", accepted)
+	return accepted
 }
 
 // Quit asks Run to end gently: it goes on answering as the configuration's drain says, and then
@@ -220,7 +228,7 @@ func (a *Agent) Quit() {
 // drained after [Agent.Quit]. Only a listener that cannot be opened, a [*BindError], is an error: nothing
 // that a cloud does ends wisp. Run must be called once.
 func (a *Agent) Run(ctx context.Context) error {
-	health, err := a.bind(ctx)
+	health, control, err := a.bind(ctx)
 	if err != nil {
 		return err
 	}
@@ -241,6 +249,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if health != nil {
 		serve.Go(func() error { return a.serveHealth(serving, health) })
+	}
+	if control != nil {
+		serve.Go(func() error { return admin.Serve(serving, control, backend{a}, a.log) })
 	}
 	work.Go(func() error {
 		defer stopWorking()

@@ -65,9 +65,9 @@ func circle(i *IdentityConfig, byName map[string]*IdentityConfig) []string {
 	}
 }
 
-// Only drops everything but one identity and those that it is built on, for asking it without running
-// the rest.
-func (c *Config) Only(name string) {
+// Only returns the configuration with nothing but one identity and those that it is built on, for asking
+// it without running the rest.
+func (c *Config) Only(name string) *Config {
 	keep := map[string]bool{}
 	for name != "" && !keep[name] {
 		keep[name] = true
@@ -77,8 +77,10 @@ func (c *Config) Only(name string) {
 		}
 		name = c.Identities[n].builtOn()
 	}
-	c.Outlets = nil
-	c.Identities = slices.DeleteFunc(c.Identities, func(i IdentityConfig) bool { return !keep[i.Name] })
+	only := *c
+	only.Outlets, only.dropped = nil, c.ownAddresses()
+	only.Identities = slices.DeleteFunc(slices.Clone(c.Identities), func(i IdentityConfig) bool { return !keep[i.Name] })
+	return &only
 }
 
 // inOrder are the places of the identities in the document, each after the one that it is built on.

@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func (c *IdentityConfig) check(p *problems, path string, transport *upstream.Tra
 		name   string
 		values []string
 		fits   bool
-	}{{"scopes", c.Scopes, yields.scoped()}, {"audiences", c.Audiences, yields.scoped()}, {"resources", c.Resources, yields == entraBearer}} {
+	}{{"scopes", c.Scopes, yields.scoped()}, {"audiences", c.Audiences, yields.scoped() || yields == subjectToken}, {"resources", c.Resources, yields == entraBearer}} {
 		if len(list.values) > 0 && !list.fits {
 			p.at(path+"."+list.name, "has no meaning for an identity that yields %s", yields)
 		}
@@ -163,7 +164,7 @@ func (c *Config) checkListeners(p *problems, byName map[string]*IdentityConfig) 
 		if !ok {
 			continue
 		}
-		path := fmt.Sprintf("outlets[%d].%s", n, o.Outlet.Kind)
+		path := o.path(n)
 		p.fields(path, outlet.secret().check())
 		address, err := loopback(outlet.listen())
 		if err != nil {
@@ -194,6 +195,14 @@ func (c *Config) checkSettings(p *problems) {
 	if address := c.Health.address(); address != "" {
 		if parsed, err := netip.ParseAddrPort(address); err != nil || parsed.Port() == 0 {
 			p.at("health.listen", "must be an IP address and a port such as %s, or off", defaultHealth)
+		}
+	}
+	if s := c.Admin.Socket; s != "" && s != off && !filepath.IsAbs(s) {
+		p.at("admin.socket", "must be an absolute path, or off")
+	}
+	for n, uid := range c.Admin.UIDs {
+		if uid < 0 {
+			p.at(fmt.Sprintf("admin.uids[%d]", n), "must be the numeric id of a user")
 		}
 	}
 	oneOfThese := func(path, value string, known ...string) {

@@ -3,10 +3,13 @@ package agent
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -25,12 +28,16 @@ type Config struct {
 	Outlets    []OutletConfig   `yaml:"outlets" doc:"how programs get the credentials; none is useful for wisp get"`
 	Upstream   UpstreamConfig   `yaml:"upstream" doc:"the way to the clouds"`
 	Health     HealthConfig     `yaml:"health" doc:"the listener for probes and metrics"`
+	Admin      AdminConfig      `yaml:"admin" doc:"the Unix socket for wisp's own commands"`
 	Log        LogConfig        `yaml:"log" doc:"what is logged, to standard error"`
 	Drain      DrainConfig      `yaml:"drain" doc:"what happens between SIGTERM and the end"`
 
-	name  string            // for messages
-	lines map[string]int    // path → line
-	base  http.RoundTripper // in place of the network; nil but in tests
+	name   string            // for messages
+	digest string            // of the document; empty if there is none
+	lines  map[string]int    // path → line
+	base   http.RoundTripper // in place of the network; nil but in tests
+
+	dropped map[netip.AddrPort]bool // addresses of outlets that Only has left out
 }
 
 // An IdentityConfig is one identity.
@@ -43,7 +50,7 @@ type IdentityConfig struct {
 	Floor     time.Duration   `yaml:"floor" doc:"remaining life under which clients refresh by themselves; the schedule stays clear of it (default 15m for aws, 6m for google and entra, 1m for oauthSTS, 0 for subject)"`
 	Scopes    []string        `yaml:"scopes" doc:"the only scopes that callers may ask for besides the default ones (default: any)"`
 	Resources []string        `yaml:"resources" doc:"the only resources that callers may ask for besides the default one (default: any)"`
-	Audiences []string        `yaml:"audiences" doc:"the only audiences of ID tokens that callers may ask for (default: any)"`
+	Audiences []string        `yaml:"audiences" doc:"the only audiences of ID tokens that callers may ask for (default: any); of a subject token, the Google audiences that wisp executable answers to (default: those of the identities here, and the token's own)"`
 }
 
 // An ExternalConfig is a Google external_account file.
@@ -78,6 +85,13 @@ type MetricsConfig struct {
 	Off bool `yaml:"off" doc:"do not serve /metrics (default false)"`
 }
 
+// AdminConfig is the Unix socket for wisp's own commands.
+type AdminConfig struct {
+	Socket string `yaml:"socket" doc:"absolute path; its directory is made if it is missing; off turns it off (default /run/wisp/admin.sock if that directory is there, else wisp/admin.sock in XDG_RUNTIME_DIR, else none)"`
+	UIDs   []int  `yaml:"uids" doc:"numeric ids of the users, besides wisp's own, whose programs may ask (default none)"`
+	Anyone bool   `yaml:"anyone" doc:"let every program ask that can reach the socket: for a volume that only the right containers mount (default false)"`
+}
+
 // LogConfig says what is logged.
 type LogConfig struct {
 	Level  string `yaml:"level" doc:"debug, info, warn or error (default info)"`
@@ -109,6 +123,9 @@ func (c *OutletConfig) names() []string {
 	return c.Identities
 }
 
+// path is where the nth outlet stands in the document.
+func (c *OutletConfig) path(n int) string { return fmt.Sprintf("outlets[%d].%s", n, c.Outlet.Kind) }
+
 // Load reads and checks a configuration file. A file that cannot be used gives a [*ConfigError] with
 // everything that is wrong with it.
 func Load(path string) (*Config, error) {
@@ -127,7 +144,8 @@ func Load(path string) (*Config, error) {
 // Parse reads and checks a configuration document: YAML, of which JSON is a subset. name stands for
 // the document in messages.
 func Parse(name string, text []byte) (*Config, error) {
-	c := &Config{name: name}
+	sum := sha256.Sum256(text)
+	c := &Config{name: name, digest: hex.EncodeToString(sum[:])}
 	p := &problems{lines: map[string]int{}, unread: map[string]bool{}}
 	if root := parseYAML(text, p); root != nil {
 		p.decode(root, "", c)

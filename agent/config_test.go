@@ -128,7 +128,7 @@ func TestOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Only("google")
+	c = c.Only("google")
 	var b strings.Builder
 	c.Summary(&b)
 	if got := b.String(); !strings.HasPrefix(got, "identity google: ") || strings.Count(got, "\n") != 2 || strings.Contains(got, "outlet") {

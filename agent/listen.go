@@ -14,6 +14,8 @@ import (
 const (
 	defaultListen = "127.0.0.1:9911"
 	defaultHealth = "127.0.0.1:9910"
+
+	off = "off" // turns a listener off
 )
 
 // A server is one listener and the outlets that share it.
@@ -40,7 +42,7 @@ func (e *BindError) Unwrap() error { return e.Err }
 func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 	for n := range a.config.Outlets {
 		c := &a.config.Outlets[n]
-		path := fmt.Sprintf("outlets[%d].%s", n, c.Outlet.Kind)
+		path := c.path(n)
 		var identities []outletIdentity
 		required := false
 		for _, name := range c.names() {
@@ -119,37 +121,41 @@ func loopback(listen string) (netip.AddrPort, error) {
 	return address, nil
 }
 
-// bind opens all listeners, or none. The listener for probes is nil if it is turned off.
-func (a *Agent) bind(ctx context.Context) (net.Listener, error) {
+// bind opens all listeners, or none. Those for probes and for wisp's own commands are nil if they are
+// turned off.
+func (a *Agent) bind(ctx context.Context) (health, control net.Listener, err error) {
 	var opened []net.Listener
-	fail := func(address string, err error) error {
+	open := func(address string, listen func() (net.Listener, error)) (net.Listener, error) {
+		l, err := listen()
+		if err == nil {
+			if l != nil {
+				opened = append(opened, l)
+			}
+			return l, nil
+		}
 		for _, l := range opened {
 			_ = l.Close()
 		}
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err // without the address, which is told already
 		}
-		return &BindError{Address: address, Err: err}
+		return nil, &BindError{Address: address, Err: err}
 	}
 	for _, s := range a.servers {
-		l, err := endpoints.Listen(ctx, s.address)
+		s.listener, err = open(s.address.String(), func() (net.Listener, error) { return endpoints.Listen(ctx, s.address) })
 		if err != nil {
-			return nil, fail(s.address.String(), err)
+			return nil, nil, err
 		}
-		opened = append(opened, l)
-		s.listener = l
 	}
-	address := a.config.Health.address()
-	if address == "" {
-		return nil, nil
+	if address := a.config.Health.address(); address != "" {
+		var config net.ListenConfig
+		health, err = open(address, func() (net.Listener, error) { return config.Listen(ctx, "tcp", address) })
+		if err != nil {
+			return nil, nil, err
+		}
 	}
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fail(address, err)
-	}
-	return l, nil
+	control, err = open(a.config.AdminSocket(), func() (net.Listener, error) { return a.listenAdmin(ctx) })
+	return health, control, err
 }
 
 // address is where probes are answered; empty if they are turned off.
@@ -157,7 +163,7 @@ func (c *HealthConfig) address() string {
 	switch c.Listen {
 	case "":
 		return defaultHealth
-	case "off":
+	case off:
 		return ""
 	}
 	return c.Listen

@@ -47,3 +47,28 @@ func (o *awsContainerOutlet) protocol(identities []outletIdentity, secret refres
 	}
 	return awscontainer.New(options), nil
 }
+
+func (o *awsContainerOutlet) variables(i outletIdentity, secret refresher.Secret) []Variable {
+	list := []Variable{{Name: "AWS_CONTAINER_CREDENTIALS_FULL_URI", Value: at(o.Listen, cmp.Or(o.Path, "/aws/"+i.name))}}
+	switch {
+	case o.SecretEnv != "":
+		list = append(list, Variable{Name: "AWS_CONTAINER_AUTHORIZATION_TOKEN", Value: secret.Reveal(), Secret: true})
+	case o.SecretFile != "":
+		list = append(list, Variable{Name: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", Value: o.SecretFile})
+	}
+	// Several SDKs would go on to the node's own role if something failed here.
+	list = append(list, Variable{Name: "AWS_EC2_METADATA_DISABLED", Value: "true"})
+	return append(list, awsRegion(i)...)
+}
+
+// awsRegion is the identity's region, in both spellings: boto3 and the AWS CLI 1 read only the second.
+func awsRegion(i outletIdentity) []Variable {
+	aws, ok := i.exchange.(*awsExchange)
+	if !ok || aws.Region == "" || aws.Region == awsGlobal {
+		return nil
+	}
+	return []Variable{{Name: "AWS_REGION", Value: aws.Region}, {Name: "AWS_DEFAULT_REGION", Value: aws.Region}}
+}
+
+// awsGlobal is the name of the global STS, which is no region for anything else.
+const awsGlobal = "aws-global"

@@ -21,7 +21,7 @@ func (o *azureIMDSOutlet) accepts(s shape) string        { return only(entraBear
 func (o *azureIMDSOutlet) listen() string                { return o.Listen }
 func (o *azureIMDSOutlet) secret() secretPlace           { return secretPlace{} }
 func (o *azureIMDSOutlet) guarded() bool                 { return false }
-func (o *azureIMDSOutlet) String() string                { return at(o.Listen, "/metadata/identity/oauth2/token") }
+func (o *azureIMDSOutlet) String() string                { return at(o.Listen, azureimds.TokenPath) }
 
 func (o *azureIMDSOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	return azureimds.New(azureimds.Options{Identities: azureIdentities(identities)}), nil
@@ -70,4 +70,28 @@ func (o *appServiceOutlet) protocol(identities []outletIdentity, secret refreshe
 	return appservice.New(appservice.Options{
 		Path: o.Path, Secret: secret, Identities: azureIdentities(identities), CloudShell: o.CloudShell, Log: log,
 	}), nil
+}
+
+func (o *appServiceOutlet) variables(i outletIdentity, secret refresher.Secret) []Variable {
+	endpoint := at(o.Listen, cmp.Or(o.Path, appservice.DefaultPath))
+	return append([]Variable{
+		{Name: "IDENTITY_ENDPOINT", Value: endpoint},
+		{Name: "IDENTITY_HEADER", Value: secret.Reveal(), Secret: true},
+		{Name: "MSI_ENDPOINT", Value: endpoint},
+		{Name: "MSI_SECRET", Value: secret.Reveal(), Secret: true},
+		// Older releases of the Azure CLI look at MSI_SECRET only if this is set.
+		{Name: "APPSETTING_WEBSITE_SITE_NAME", Value: "wisp"},
+	}, azureClient(i)...)
+}
+
+func (o *azureIMDSOutlet) variables(i outletIdentity, _ refresher.Secret) []Variable {
+	return append([]Variable{
+		{Name: "AZURE_POD_IDENTITY_AUTHORITY_HOST", Value: at(o.Listen, "")},
+		{Name: "MSAL_MANAGED_IDENTITY_ENDPOINT", Value: at(o.Listen, azureimds.TokenPath)},
+	}, azureClient(i)...)
+}
+
+// azureClient makes DefaultAzureCredential ask for this identity.
+func azureClient(i outletIdentity) []Variable {
+	return []Variable{{Name: "AZURE_CLIENT_ID", Value: i.exchange.(*entraExchange).ClientID}} // accepts has let nothing else through
 }

@@ -70,3 +70,19 @@ func (o *fileOutlet) writer(identity outletIdentity, log *slog.Logger) (writer, 
 	}
 	return w, nil
 }
+
+// variables name the file, if clients can be told of one in this format.
+func (o *fileOutlet) variables(i outletIdentity, _ refresher.Secret) []Variable {
+	named := func(name string) []Variable { return []Variable{{Name: name, Value: o.Path}} }
+	switch {
+	case o.Format == "awsSharedCredentials":
+		list := append(named("AWS_SHARED_CREDENTIALS_FILE"), awsRegion(i)...)
+		if o.Profile != "" {
+			list = append(list, Variable{Name: "AWS_PROFILE", Value: o.Profile})
+		}
+		return list
+	case o.Format == "token" && o.Audience == "" && i.exchange.yields() == googleBearer:
+		return named("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE")
+	}
+	return nil
+}

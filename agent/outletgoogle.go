@@ -83,3 +83,18 @@ func part(pattern *regexp.Regexp, text string) string {
 	}
 	return ""
 }
+
+func (o *gceMetadataOutlet) variables(i outletIdentity, _ refresher.Secret) []Variable {
+	address := strings.TrimPrefix(at(o.Listen, ""), "http://")
+	list := []Variable{
+		{Name: "GCE_METADATA_HOST", Value: address}, // the libraries
+		{Name: "GCE_METADATA_IP", Value: address},   // what Python's pings
+		{Name: "GCE_METADATA_ROOT", Value: address}, // gcloud
+		{Name: "GCE_METADATA_MTLS_MODE", Value: "none"},
+	}
+	google := i.exchange.(*googleExchange) // accepts has let nothing else through
+	if project := cmp.Or(o.ProjectID, part(projectOf, google.ServiceAccount)); project != "" {
+		list = append(list, Variable{Name: "GOOGLE_CLOUD_PROJECT", Value: project})
+	}
+	return list
+}

@@ -26,18 +26,24 @@ func (c *Config) Summary(w io.Writer) {
 	}
 	for n := range c.Outlets {
 		o := &c.Outlets[n]
-		names, where := o.names(), o.Outlet.Options.String()
-		if len(names) == 1 {
-			where = strings.Replace(where, anyIdentity, names[0], 1)
-		}
+		where := o.where()
 		if http, ok := o.Outlet.Options.(httpOutlet); ok && http.secret() != (secretPlace{}) {
 			where += ", secret in " + http.secret().String()
 		}
-		fmt.Fprintf(w, "outlet %s: %s, %s\n", o.Outlet.Kind, strings.Join(names, ", "), where)
+		fmt.Fprintf(w, "outlet %s: %s, %s\n", o.Outlet.Kind, strings.Join(o.names(), ", "), where)
 	}
 	if address := c.Health.address(); address != "" {
 		fmt.Fprintf(w, "probes and metrics: http://%s\n", address)
 	}
+}
+
+// where says where the outlet is, for people.
+func (c *OutletConfig) where() string {
+	names, where := c.names(), c.Outlet.Options.String()
+	if len(names) == 1 {
+		where = strings.Replace(where, anyIdentity, names[0], 1)
+	}
+	return where
 }
 
 // Warnings lists what will not do what its author probably wants, although it is not wrong.

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newCheck(config *string) *cobra.Command {
+func newCheck(global *globalFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Say what wisp would do, and what is wrong with the configuration",
@@ -18,7 +18,7 @@ Exit code 0: all is well. 1: there are warnings. 2: the configuration cannot be 
 listed with its line and path.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			c, findings, err := load(*config)
+			c, findings, err := load(global.config)
 			out := command.OutOrStdout()
 			for _, f := range findings {
 				fmt.Fprintln(out, "found", f)

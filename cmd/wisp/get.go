@@ -2,44 +2,43 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/wisp-sidecar/wisp/agent"
 	"github.com/wisp-sidecar/wisp/endpoints/format"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
-func newGet(config *string) *cobra.Command {
-	var request getRequest
+func newGet(global *globalFlags) *cobra.Command {
+	var r request
+	var name, scope, resource, audience string
 	command := &cobra.Command{
 		Use:   "get IDENTITY",
 		Short: "Print one credential",
-		Long: `get does the exchange of one identity, with the same retries as wisp run, prints the credential on
-standard output and ends. Exit code 1 means that there was none within the timeout; standard error says
-why.`,
+		Long: `get prints one credential on standard output and ends. It asks the wisp that runs beside it, by its
+admin socket; if none answers there, or one with another configuration, it does the exchange itself,
+with the same retries as wisp run. Exit code 1 means that there was none within the timeout; standard
+error says why.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			request.identity = args[0]
-			text, err := get(command.Context(), *config, request)
-			if err != nil {
-				return err
+			r.identity, r.target = args[0], agent.Target([]string{scope}, resource, audience)
+			if _, known := format.Formats[name]; !known {
+				return &usageError{fmt.Errorf("wisp get: there is no format %q; known are %s", name, strings.Join(format.Names(), ", "))}
 			}
-			_, err = command.OutOrStdout().Write(text)
-			return err
+			return printCredential(command, global, r, name)
 		},
 	}
 	flags := command.Flags()
-	flags.StringVarP(&request.format, "format", "f", "json", "one of "+strings.Join(format.Names(), ", "))
-	flags.StringVar(&request.scope, "scope", "", "scopes, separated by blanks, instead of the default ones (Google, oauthSTS)")
-	flags.StringVar(&request.resource, "resource", "", "resource instead of the default one (Entra)")
-	flags.StringVar(&request.audience, "audience", "", "get an ID token for this audience (Google, oauthSTS)")
-	flags.DurationVar(&request.timeout, "timeout", 40*time.Second, "give up after this long")
+	flags.StringVarP(&name, "format", "f", "json", "one of "+strings.Join(format.Names(), ", "))
+	flags.StringVar(&scope, "scope", "", "scopes, separated by blanks, instead of the default ones (Google, oauthSTS)")
+	flags.StringVar(&resource, "resource", "", "resource instead of the default one (Entra)")
+	flags.StringVar(&audience, "audience", "", "get an ID token for this audience (Google, oauthSTS)")
+	flags.DurationVar(&r.timeout, "timeout", 40*time.Second, "give up after this long")
 	command.MarkFlagsMutuallyExclusive("scope", "resource", "audience")
 	command.PreRunE = func(command *cobra.Command, _ []string) error {
 		if err := command.ValidateFlagGroups(); err != nil { // cobra's own check gives a plain error
@@ -50,52 +49,62 @@ why.`,
 	return command
 }
 
-type getRequest struct {
-	identity, format, scope, resource, audience string
-	timeout                                     time.Duration
+// newCredentialProcess is get for the AWS SDKs.
+//
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+func newCredentialProcess(global *globalFlags) *cobra.Command {
+	var r request
+	command := &cobra.Command{
+		Use:   "credential-process IDENTITY",
+		Short: "Print AWS credentials for an SDK's credential_process",
+		Long: `credential-process prints AWS credentials as the SDKs want them from a credential_process of
+~/.aws/config. It asks the running wisp first, as get does. Exit code 0 comes with credentials; with any
+other there is nothing on standard output and one line on standard error, which SDKs show.
+
+  [profile reports]
+  credential_process = /usr/local/bin/wisp credential-process reports --config /etc/wisp/config.yaml`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			r.identity = args[0]
+			err := printCredential(command, global, r, "credentialProcess")
+			if err != nil {
+				return &oneLine{err}
+			}
+			return nil
+		},
+	}
+	command.Flags().DurationVar(&r.timeout, "timeout", processPatience, "give up after this long")
+	return command
 }
 
-// get runs the identities, without any outlet, until there is a credential.
-func get(ctx context.Context, config string, r getRequest) ([]byte, error) {
-	c, _, err := load(config)
+// processPatience is how long a program that an SDK runs may take: Google's libraries can be told to give
+// up after 5 s, and nobody waits for longer at a prompt.
+const processPatience = 4 * time.Second
+
+func printCredential(command *cobra.Command, global *globalFlags, r request, formatName string) error {
+	o, err := newOneShot(global)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	encoder, known := format.Formats[r.format]
-	if !known {
-		return nil, &usageError{fmt.Errorf("wisp get: there is no format %q; known are %s", r.format, strings.Join(format.Names(), ", "))}
-	}
-	c.Only(r.identity)
-	a, err := agent.New(c, agent.Options{Version: version})
+	c, err := o.get(command.Context(), r)
 	if err != nil {
-		return nil, err
+		return agent.Explain(r.identity, err)
 	}
-	identity, known := a.Identity(r.identity)
-	if !known {
-		return nil, &usageError{fmt.Errorf("wisp get: there is no identity %q", r.identity)}
-	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	running, stop := context.WithCancel(ctx)
-	group, running := errgroup.WithContext(running)
-	a.RunIdentities(running, group)
-	credential, err := identity.Credential(ctx, agent.Target([]string{r.scope}, r.resource, r.audience))
-	stop()
-	_ = group.Wait()
-	if err != nil {
-		return nil, explain(r.identity, err)
-	}
-	text, err := encoder.Encode(credential, format.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("identity %q: %w", r.identity, err)
-	}
-	return append(bytes.TrimSuffix(text, []byte("\n")), '\n'), nil
+	return encode(command.OutOrStdout(), c, r.identity, formatName, format.Options{})
 }
 
-// explain adds what the reader can do about it.
-func explain(identity string, err error) error {
-	if hint := refresher.AsError(err).Hint; hint != "" {
-		return fmt.Errorf("identity %q: %w\n  hint: %s", identity, err, hint)
+// encode prints a credential on a line of its own.
+func encode(w io.Writer, c refresher.Credential, identity, formatName string, options format.Options) error {
+	text, err := format.Formats[formatName].Encode(c, options)
+	if err != nil {
+		return fmt.Errorf("identity %q: %w", identity, err)
 	}
-	return fmt.Errorf("identity %q: %w", identity, err)
+	_, err = w.Write(append(bytes.TrimSuffix(text, []byte("\n")), '\n'))
+	return err
 }
+
+// oneLine makes an error's text fit into the one line that SDKs show.
+type oneLine struct{ error }
+
+func (e *oneLine) Error() string { return strings.ReplaceAll(e.error.Error(), "\n ", ";") }
+func (e *oneLine) Unwrap() error { return e.error }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wisp-sidecar/wisp/agent"
+	"github.com/wisp-sidecar/wisp/agent/admin"
 )
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
@@ -46,11 +47,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, err)
+	if !told(err) {
+		fmt.Fprintln(stderr, err)
+	}
 	return exitCode(err)
 }
 
+// told: whoever has to know knows already.
+func told(err error) bool {
+	return errors.As(err, new(*silent)) || errors.As(err, new(*exitError))
+}
+
 func exitCode(err error) int {
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
 	if _, ok := errors.AsType[*agent.ConfigError](err); ok {
 		return exitConfig
 	}
@@ -77,19 +88,45 @@ that SDKs and command-line tools already understand.`,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	var config string
-	root.PersistentFlags().StringVarP(&config, "config", "c", os.Getenv("WISP_CONFIG"),
+	global := &globalFlags{}
+	flags := root.PersistentFlags()
+	flags.StringVarP(&global.config, "config", "c", os.Getenv("WISP_CONFIG"),
 		"configuration file; without one the environment is asked (WISP_CONFIG)")
+	flags.StringVar(&global.admin, "admin", os.Getenv(admin.EnvSocket),
+		"admin socket of the running wisp, or off (default: that of the configuration; "+admin.EnvSocket+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(&config), newCheck(&config), newGet(&config), newVersion())
+	root.AddCommand(newRun(global), newCheck(global), newVersion(),
+		newGet(global), newCredentialProcess(global), newExecutable(global),
+		newEnv(global), newExec(global),
+		newWait(global), newStatus(global), newRefresh(global), newQuit(global))
 	for _, command := range root.Commands() {
 		command.Args = usage(command.Args)
 	}
 	root.Args = usage(root.Args)
 	root.RunE = func(*cobra.Command, []string) error {
-		return &usageError{errors.New("wisp: a command is missing: run, check, get or version; wisp --help says more")}
+		return &usageError{errors.New("wisp: a command is missing: run, check, get, env, exec …; wisp --help lists them")}
 	}
 	return root
+}
+
+// globalFlags are those that every command has.
+type globalFlags struct {
+	config string // file; empty: the environment is asked
+	admin  string // socket
+}
+
+// socket is the admin socket of the running wisp, of which c, which may be nil, is believed to be the
+// configuration. Empty: there is none, or it is not to be asked.
+func (f *globalFlags) socket(c *agent.Config) string {
+	switch {
+	case f.admin == "off":
+		return ""
+	case f.admin != "":
+		return f.admin
+	case c != nil:
+		return c.AdminSocket()
+	}
+	return admin.DefaultSocket(os.Getenv)
 }
 
 // usage makes complaints about arguments usage errors.

@@ -13,7 +13,7 @@ import (
 	"github.com/wisp-sidecar/wisp/agent"
 )
 
-func newRun(config *string) *cobra.Command {
+func newRun(global *globalFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Keep credentials fresh and serve them until told to stop",
@@ -27,7 +27,7 @@ SIGUSR1: get new credentials now.`,
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 			defer signal.Stop(signals)
-			c, findings, err := load(*config)
+			c, findings, err := load(global.config)
 			if err != nil {
 				return err
 			}

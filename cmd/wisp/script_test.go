@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 
 // The command line, as its users see it. Besides testscript's own commands the scripts have
 //
+//	appears FILE                 waits until it is there
+//	calls N                      insists on how many requests have reached the clouds
 //	exits CODE PROGRAM ARG...    runs it, and insists on the exit code
 //	expand FILE...               puts the values of $NAMEs into files
 //	httpget STATUS URL [FIELD]   asks again and again, until that is the status; FIELDs are "Name: value"
@@ -38,7 +40,7 @@ func TestScripts(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "expand": expand, "httpget": httpGet, "signal": sendSignal,
+			"appears": appears, "calls": calls, "exits": exits, "expand": expand, "httpget": httpGet, "signal": sendSignal,
 		},
 		Deadline: time.Now().Add(time.Minute), // a wisp that does not end is killed
 	})
@@ -87,7 +89,7 @@ var world = sync.OnceValue(func() clouds {
 })
 
 // setUp gives a script its token volume, $WORK/tokens, and addresses: those of the clouds, $AWS, $GOOGLE and
-// $ENTRA, two that are free, $OUTLETS and $PROBES, and one that is taken, $TAKEN.
+// $ENTRA, of a service that hands out the token for Google, $TOKENS, two that are free, $OUTLETS and $PROBES, and one that is taken, $TAKEN.
 func setUp(env *testscript.Env) error {
 	w := world()
 	kubelet, err := cloudtest.NewKubelet(cloudtest.KubeletOptions{
@@ -110,11 +112,17 @@ func setUp(env *testscript.Env) error {
 	if err := kubelet.Rotate(); err != nil {
 		return err
 	}
+	var calls counter
+	env.Values[callsKey{}] = &calls
 	for name, cloud := range map[string]http.Handler{"AWS": w.aws, "GOOGLE": w.google, "ENTRA": w.entra} {
-		server := httptest.NewServer(cloud)
+		server := httptest.NewServer(calls.count(cloud))
 		env.Defer(server.Close)
 		env.Setenv(name, server.URL)
 	}
+	// A place that hands out the token for Google.
+	tokens := httptest.NewServer(calls.count(http.FileServer(http.Dir(filepath.Join(env.WorkDir, "tokens")))))
+	env.Defer(tokens.Close)
+	env.Setenv("TOKENS", tokens.URL+"/google")
 	env.Setenv("TAKEN", strings.TrimPrefix(env.Getenv("AWS"), "http://"))
 	for _, name := range []string{"OUTLETS", "PROBES"} {
 		address, err := freeAddress()

@@ -15,9 +15,11 @@ import (
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken"
 )
 
+// TokenPath is where tokens are.
+const TokenPath = "/metadata/identity/oauth2/token"
+
 const (
 	territory = "/metadata"
-	tokenPath = "/metadata/identity/oauth2/token"
 
 	// oldestVersion is the first one with this endpoint. Azure adds a version every few months, so
 	// that any later date is taken for one.
@@ -64,7 +66,7 @@ func New(o Options) *endpoints.Protocol {
 		Name:  "azureIMDS",
 		Hosts: []string{"169.254.169.254"},
 		// @azure/identity and msal-node put a slash behind the path.
-		Routes:    endpoints.Routes{tokenPath: token, tokenPath + "/": token},
+		Routes:    endpoints.Routes{TokenPath: token, TokenPath + "/": token},
 		Territory: territory,
 		FoldCase:  territory,
 		Single:    []string{azuretoken.MetadataField},

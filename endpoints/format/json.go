@@ -3,6 +3,8 @@ package format
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"time"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 )
@@ -54,4 +56,34 @@ func encodeJSON(v any) ([]byte, error) {
 		return nil, err
 	}
 	return line.Bytes(), nil
+}
+
+// ParseJSON reads what the format "json" has written. Members that it does not know are ignored.
+func ParseJSON(text []byte) (refresher.Credential, error) {
+	var d struct {
+		Type            string    `json:"type"`
+		AccessKeyID     string    `json:"accessKeyId"`
+		SecretAccessKey string    `json:"secretAccessKey"`
+		SessionToken    string    `json:"sessionToken"`
+		AccountID       string    `json:"accountId"`
+		Token           string    `json:"token"`
+		TokenType       string    `json:"tokenType"`
+		ExpiresAt       time.Time `json:"expiresAt"`
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		return refresher.Credential{}, errors.New("this is not a credential in JSON") // err may quote it
+	}
+	c := refresher.Credential{Expires: d.ExpiresAt}
+	switch d.Type {
+	case "awsAccessKey":
+		key := refresher.AccessKey{
+			ID: d.AccessKeyID, Secret: refresher.Secret(d.SecretAccessKey), SessionToken: refresher.Secret(d.SessionToken), AccountID: d.AccountID,
+		}
+		c.Value = key
+		return c, checkAccessKey(key)
+	case "bearer":
+		c.Value = refresher.Bearer{Token: refresher.Secret(d.Token), Type: d.TokenType}
+		return c, check(part{"token", d.Token})
+	}
+	return refresher.Credential{}, errors.New("this credential is of a type that is not known")
 }

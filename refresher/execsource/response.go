@@ -93,3 +93,7 @@ func tokenField(tokenType string) string {
 	}
 	return ""
 }
+
+// SameKind reports whether the protocol shows tokens of both types in the same way, so that one may be
+// called the other: a JWT is often called an ID token.
+func SameKind(a, b string) bool { return tokenField(a) != "" && tokenField(a) == tokenField(b) }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"net/netip"
 	"net/url"
 	"os"
@@ -13,14 +14,7 @@ func (c *Config) foreign(getenv func(string) string) func(string) string {
 	if getenv == nil {
 		getenv = os.Getenv
 	}
-	own := map[netip.AddrPort]bool{}
-	for n := range c.Outlets {
-		if outlet, ok := c.Outlets[n].Outlet.Options.(httpOutlet); ok {
-			if address, err := loopback(outlet.listen()); err == nil {
-				own[address] = true
-			}
-		}
-	}
+	own := c.ownAddresses()
 	return func(name string) string {
 		value := getenv(name)
 		if address, ok := addressIn(value); ok && own[address] {
@@ -28,6 +22,22 @@ func (c *Config) foreign(getenv func(string) string) func(string) string {
 		}
 		return value
 	}
+}
+
+// ownAddresses are those of the HTTP outlets.
+func (c *Config) ownAddresses() map[netip.AddrPort]bool {
+	own := maps.Clone(c.dropped)
+	for n := range c.Outlets {
+		if outlet, ok := c.Outlets[n].Outlet.Options.(httpOutlet); ok {
+			if address, err := loopback(outlet.listen()); err == nil {
+				if own == nil {
+					own = map[netip.AddrPort]bool{}
+				}
+				own[address] = true
+			}
+		}
+	}
+	return own
 }
 
 // addressIn finds the address in a variable's value: a URL, or only host and port.

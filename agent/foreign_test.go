@@ -60,7 +60,7 @@ func TestOnlyKeepsTheChain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Only(name)
+		c = c.Only(name)
 		var b strings.Builder
 		c.Summary(&b)
 		for line := range strings.Lines(b.String()) {
