@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/format"
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
 )
@@ -50,6 +51,11 @@ func (c *Config) check(p *problems) {
 				p.at(path+".file.path", "%s writes this file, too", other)
 			}
 			writtenBy[file.Path] = path
+			if file.Format == "awsConfig" && len(c.Outlets[n].names()) == 1 {
+				if err := formatOptions(c.Outlets[n].names()[0], nil, c.path).Process.Check(); err != nil {
+					p.at(path+".file.format", "%v", err)
+				}
+			}
 		}
 	}
 	c.checkListeners(p, byName)
@@ -135,7 +141,7 @@ func (c *OutletConfig) check(p *problems, path string, byName map[string]*Identi
 			if why := options.accepts(identity.Exchange.Options.yields()); why != "" {
 				p.at(at, "%q yields %s; %s", name, identity.Exchange.Options.yields(), why)
 			} else if file, ok := options.(*fileOutlet); ok {
-				if err := identity.mayAsk(file.options().Target, transport); err != nil {
+				if err := identity.mayAsk(file.options(format.Options{}).Target, transport); err != nil {
 					p.at(path+".file", "%v: add it to the list of identity %q", err, name)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ type Config struct {
 	Drain      DrainConfig      `yaml:"drain" doc:"what happens between SIGTERM and the end"`
 
 	name   string            // for messages
+	path   string            // absolute path of the file; empty if there is none
 	digest string            // of the document; empty if there is none
 	lines  map[string]int    // path → line
 	base   http.RoundTripper // in place of the network; nil but in tests
@@ -138,14 +140,20 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, &ConfigError{Name: path, Problems: []Problem{{Message: "cannot be read: " + err.Error()}}}
 	}
-	return Parse(path, text)
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, &ConfigError{Name: path, Problems: []Problem{{Message: "cannot be found from elsewhere: " + err.Error()}}}
+	}
+	return parse(&Config{name: path, path: absolute}, text)
 }
 
 // Parse reads and checks a configuration document: YAML, of which JSON is a subset. name stands for
 // the document in messages.
-func Parse(name string, text []byte) (*Config, error) {
+func Parse(name string, text []byte) (*Config, error) { return parse(&Config{name: name}, text) }
+
+func parse(c *Config, text []byte) (*Config, error) {
 	sum := sha256.Sum256(text)
-	c := &Config{name: name, digest: hex.EncodeToString(sum[:])}
+	c.digest = hex.EncodeToString(sum[:])
 	p := &problems{lines: map[string]int{}, unread: map[string]bool{}}
 	if root := parseYAML(text, p); root != nil {
 		p.decode(root, "", c)
@@ -153,7 +161,7 @@ func Parse(name string, text []byte) (*Config, error) {
 		c.readExternalAccounts(p)
 		c.check(p)
 	}
-	if err := p.err(name); err != nil {
+	if err := p.err(c.name); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -61,6 +61,22 @@ func (o *awsExchange) exchanger(s surroundings) (refresher.Exchanger, error) {
 	return made(awssts.New(o.options(s.transport)))
 }
 
+// lastRole is the role whose credentials are handed out; empty if another service finds it in the token.
+func (o *awsExchange) lastRole() string {
+	if n := len(o.Chain); n > 0 {
+		return o.Chain[n-1].RoleARN
+	}
+	return o.RoleARN
+}
+
+// region is where clients should work, as far as the exchange knows; the global STS says nothing of that.
+func (o *awsExchange) region() string {
+	if o.Region == "aws-global" {
+		return ""
+	}
+	return o.Region
+}
+
 func (o *awsExchange) takes(tokenType string) bool { return isJWT(tokenType) }
 
 func (o *awsExchange) yields() shape        { return accessKey }

@@ -48,7 +48,7 @@ func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 		for _, name := range c.names() {
 			i := byName[name]
 			required = required || i.required
-			identities = append(identities, outletIdentity{name: name, identity: i.identity, exchange: i.exchange})
+			identities = append(identities, outletIdentity{name: name, identity: i.identity, exchange: i.exchange, config: a.config.path})
 		}
 		switch outlet := c.Outlet.Options.(type) {
 		case httpOutlet:

@@ -34,6 +34,7 @@ var (
 	}
 	outletKinds = []kindOf[outletOptions]{
 		{"awsContainer", func() outletOptions { return new(awsContainerOutlet) }},
+		{"imds", func() outletOptions { return new(imdsOutlet) }},
 		{"gceMetadata", func() outletOptions { return new(gceMetadataOutlet) }},
 		{"azureIMDS", func() outletOptions { return new(azureIMDSOutlet) }},
 		{"appService", func() outletOptions { return new(appServiceOutlet) }},
@@ -136,6 +137,7 @@ type outletIdentity struct {
 	name     string
 	identity *refresher.Identity
 	exchange exchangeOptions
+	config   string // absolute path of the document that describes it; empty if that is no file
 }
 
 type (

@@ -67,6 +67,11 @@ func (c *Config) Warnings() []string {
 			warn("credentials that live %v are renewed by clients at almost every call; %v or more is better", asked, (2 * floor).Round(time.Minute))
 		}
 	}
+	for n := range c.Outlets {
+		if o, ok := c.Outlets[n].Outlet.Options.(*imdsOutlet); ok && o.AllowV1 {
+			list = append(list, fmt.Sprintf("outlet imds of %s: allowV1 answers any GET, so a forged request through the application gets the credentials", strings.Join(c.Outlets[n].names(), ", ")))
+		}
+	}
 	if c.Upstream.AllowInsecureLoopback {
 		list = append(list, "upstream.allowInsecureLoopback: tokens may travel over http to this machine; only fakes need that")
 	}

@@ -26,6 +26,7 @@ import (
 // Who the workload is, in Kubernetes and to each cloud.
 const (
 	awsRole        = "arn:aws:iam::123456789012:role/reports"
+	awsArchive     = "arn:aws:iam::210987654321:role/teams/archive" // trusts the account of awsRole
 	awsAudience    = "sts.amazonaws.com"
 	googlePool     = "projects/123456789/locations/global/workloadIdentityPools/cluster"
 	googleProvider = googlePool + "/providers/cluster"
@@ -66,7 +67,10 @@ func newWorld(t *testing.T) *world {
 	w.aws = cloudtest.NewAWS(cloudtest.AWSOptions{
 		Transport: internet,
 		Providers: []cloudtest.OIDCProvider{{Account: "123456789012", Issuer: issuer().URL(), Audiences: []string{awsAudience}}},
-		Roles:     []cloudtest.Role{{ARN: awsRole, Issuer: issuer().URL(), Subjects: []string{workload}}},
+		Roles: []cloudtest.Role{
+			{ARN: awsRole, Issuer: issuer().URL(), Subjects: []string{workload}},
+			{ARN: awsArchive, TrustedAccounts: []string{"123456789012"}},
+		},
 	})
 	w.google = cloudtest.NewGoogle(cloudtest.GoogleOptions{
 		Transport: internet,

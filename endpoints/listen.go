@@ -10,14 +10,15 @@ import (
 
 // Listen binds addr for loopback callers only. Names are not resolved, and an address that is not
 // loopback is refused. Connections from elsewhere, which a routing rule of the node can let through
-// (CVE-2020-8558), and those past the cap of 1024 are closed without an answer.
+// (CVE-2020-8558), and those past the cap of 1024 are closed without an answer. On Linux no packet of the
+// listener passes a router.
 //
 // Port 0 takes any free port; see the listener's Addr.
 func Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
 	if !addr.Addr().IsLoopback() {
 		return nil, fmt.Errorf("listen on %s: not a loopback address", addr)
 	}
-	var config net.ListenConfig
+	config := net.ListenConfig{Control: oneHop}
 	l, err := config.Listen(ctx, "tcp", addr.String())
 	if err != nil {
 		return nil, err

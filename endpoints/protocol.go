@@ -94,6 +94,9 @@ func newTable(protocols []*Protocol) (*table, error) {
 }
 
 func conflict(a, b *Protocol, path string) error {
+	if a != b && a.Name == b.Name {
+		return fmt.Errorf("two outlets of the kind %s both serve %s on this listener: give one of them another address", a.Name, path)
+	}
 	return fmt.Errorf("%s and %s both serve %s on this listener", a.Name, b.Name, path)
 }
 

@@ -24,6 +24,7 @@ func TestNewServerFindsConflicts(t *testing.T) {
 		{"different paths", protocol("a", "", "/a"), protocol("b", "", "/b"), ""},
 		{"different case", protocol("a", "", "/a"), protocol("b", "", "/A"), ""},
 		{"one path", protocol("a", "", "/a", "/x"), protocol("b", "", "/b", "/x"), "a and b both serve /x on this listener"},
+		{"two of a kind", protocol("a", "", "/x"), protocol("a", "", "/x"), "two outlets of the kind a both serve /x on this listener: give one of them another address"},
 		{"several paths: the first by name", protocol("a", "", "/z", "/x"), protocol("b", "", "/z", "/x"), "a and b both serve /x on this listener"},
 		{"one folded path", protocol("a", "/f", "/f/X"), protocol("b", "/F", "/F/x"), "a and b both serve /F/x on this listener"},
 		{"one folded path of one protocol", protocol("a", "/f", "/f/X", "/f/x"), protocol("b", ""), "a and a both serve /f/x on this listener"},

@@ -90,7 +90,11 @@ func printCredential(command *cobra.Command, global *globalFlags, r request, for
 	if err != nil {
 		return agent.Explain(r.identity, err)
 	}
-	return encode(command.OutOrStdout(), c, r.identity, formatName, format.Options{})
+	options := format.Options{}
+	if o.config != nil {
+		options = o.config.FormatOptions(r.identity)
+	}
+	return encode(command.OutOrStdout(), c, r.identity, formatName, options)
 }
 
 // encode prints a credential on a line of its own.

@@ -42,7 +42,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"appears": appears, "calls": calls, "exits": exits, "expand": expand, "httpget": httpGet, "signal": sendSignal,
 		},
-		Deadline: time.Now().Add(time.Minute), // a wisp that does not end is killed
+		Condition: condition,
+		Deadline:  time.Now().Add(time.Minute), // a wisp that does not end is killed
 	})
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -52,4 +54,16 @@ func appears(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s is not there after 30 s", args[0])
 		}
 	}
+}
+
+// condition knows namespaces: whether this user may have processes and mounts of its own. In CI it must.
+func condition(name string) (bool, error) {
+	if name != "namespaces" {
+		return false, fmt.Errorf("no condition %q", name)
+	}
+	err := exec.Command("unshare", "-Urpf", "--mount-proc", "true").Run()
+	if err != nil && os.Getenv("CI") == "true" {
+		return false, fmt.Errorf("unshare: %w", err)
+	}
+	return err == nil, nil
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -75,6 +77,7 @@ func outlet(t testing.TB, secret refresher.Secret) *endpoints.Server {
 			{Path: "/aws/bare", Provider: yields(bare)},
 			{Path: "/aws/cold", Provider: fails(refresher.Transient)},
 			{Path: "/aws/denied", Provider: fails(refresher.Denied)},
+			{Path: "/aws/broken", Provider: provider(nil)},
 			{Path: "/aws/bearer", Provider: yields(refresher.Credential{Value: refresher.Bearer{Token: "ya29.token"}})},
 		},
 	})}})
@@ -95,7 +98,11 @@ func request(method, target string, authorization ...string) *http.Request {
 	return r
 }
 
+// Every answer that there is, success or not. That of an unknown path is the gate's: nothing says whose
+// it would be.
 func TestAnswers(t *testing.T) {
+	const authorized = " HTTP/1.1\nAuthorization: " + secret + "\n"
+	raw := func(text string) *http.Request { return endpointstest.Request(t, text) }
 	with := func(r *http.Request, name, value string) *http.Request {
 		r.Header.Set(name, value)
 		return r
@@ -113,6 +120,14 @@ func TestAnswers(t *testing.T) {
 		{"wrong_authorization", request("GET", "/aws/full", "Bearer "+secret)},
 		{"two_authorizations", request("GET", "/aws/full", secret, secret)},
 		{"wrong_method", request("POST", "/aws/full", secret)},
+		{"wrong_host", raw("GET /aws/full" + authorized + "Host: attacker.example")},
+		{"no_host", raw("GET /aws/full HTTP/1.0\nHost:\nAuthorization: " + secret)},
+		{"browser", raw("GET /aws/full" + authorized + "Sec-Fetch-Site: cross-site")},
+		{"too_many_fields", raw("GET /aws/full" + authorized + strings.Repeat("X: x\n", 100))},
+		{"large_body", raw("GET /aws/full" + authorized + "\n" + strings.Repeat("x", 5<<10))},
+		{"chunked_body", raw("GET /aws/full" + authorized + "Transfer-Encoding: chunked\n\n1\r\nx\r\n0\r\n\r\n")},
+		{"short_body", breakingOff(request("GET", "/aws/full", secret))},
+		{"panic", request("GET", "/aws/broken", secret)},
 		{"forwarded", with(request("GET", "/aws/full", secret), "X-Forwarded-For", "")},
 	}
 	for _, test := range tests {
@@ -123,6 +138,12 @@ func TestAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// breakingOff makes a body of a request end before it is complete.
+func breakingOff(r *http.Request) *http.Request {
+	r.ContentLength, r.Body = 5, io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
+	return r
 }
 
 // The requests of the SDKs, as they send them.

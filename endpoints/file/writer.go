@@ -96,7 +96,7 @@ func (w *Writer) Err() error {
 // Run keeps the file up to date until ctx ends, and then removes it if it should be. It must be called
 // once. It returns nil: nothing that happens to a file is a reason to end.
 func (w *Writer) Run(ctx context.Context) error {
-	if w.options.mode()&0o004 != 0 {
+	if w.options.mode()&0o004 != 0 && !w.options.Lasting {
 		w.log.Warn("every user of this machine or Pod may read the credential", "mode", w.options.mode())
 	}
 	arrivals := make(chan refresher.Credential)
@@ -158,6 +158,7 @@ func (w *Writer) take(c refresher.Credential, now time.Time) {
 		return
 	}
 	w.wanted, w.life, w.unfit = content, lifeUntil(c.Expires, now), nil
+	w.life.endless = w.options.Lasting
 }
 
 // settle makes the file what it should be now.
@@ -199,7 +200,11 @@ func (w *Writer) settle() (err error) {
 	}
 	w.wrote, w.has = wrote, w.wanted
 	w.written.Store(true)
-	w.log.Info("credential file written", "expires", w.life.expires)
+	if w.options.Lasting {
+		w.log.Info("file written")
+	} else {
+		w.log.Info("credential file written", "expires", w.life.expires)
+	}
 	return nil
 }
 

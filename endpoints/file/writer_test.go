@@ -62,6 +62,26 @@ func TestWriterRemovesAnExpiredFile(t *testing.T) {
 	})
 }
 
+// What only says how to get a credential is right for longer than any.
+func TestWriterKeepsALastingFile(t *testing.T) {
+	path := filepath.Join(private(t), "config")
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, file.Options{Path: path, Mode: 0o644, Lasting: true, Cleanup: file.CleanupOnExit})
+		w.give(bearer("how to"))
+		w.pass(24 * time.Hour)
+		holds(t, path, "how to")
+		w.succeeds()
+		must(t, os.Remove(path))
+		w.pass(latest)
+		holds(t, path, "how to") // it is looked after like any other
+		w.stop()
+		contains(t, filepath.Dir(path))
+		if text := w.log.String(); strings.Contains(text, "credential") || strings.Contains(text, "expires") {
+			t.Errorf("it is logged as if it held a secret:\n%s", text)
+		}
+	})
+}
+
 func TestWriterNeverWritesAnExpiredCredential(t *testing.T) {
 	dir := private(t)
 	synctest.Test(t, func(t *testing.T) {

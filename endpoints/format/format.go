@@ -23,19 +23,27 @@ type Format struct {
 	Encode func(refresher.Credential, Options) ([]byte, error)
 	// AccessKey and Bearer say which shapes of credential the format accepts.
 	AccessKey, Bearer bool
+	// Public says that the content shows nothing of the credential and outlives it.
+	Public bool
 }
 
-// Options are what the formats can be told. The zero value is right for all of them.
+// Options are what the formats can be told. The zero value is right for all of them but awsConfig.
 type Options struct {
-	// Profile is the section of an AWS shared credentials file; empty means "default". Other formats
-	// ignore it, and [Check] refuses it there.
+	// Profile is the section of an AWS shared credentials or config file; empty means "default". Other
+	// formats ignore it, and [Check] refuses it there.
 	Profile string
+	// Region is what awsConfig and env name as the region to work in: "eu-west-1". Empty if it is not known.
+	Region string
+	// Process is what awsConfig has run. Required there.
+	Process Process
 }
 
 // Formats are all formats, by the names that configurations and the command line use.
 var Formats = map[string]Format{
+	"awsConfig":            {Encode: awsConfig, AccessKey: true, Public: true},
 	"awsSharedCredentials": {Encode: awsSharedCredentials, AccessKey: true},
 	"credentialProcess":    {Encode: credentialProcess, AccessKey: true},
+	"env":                  {Encode: env, AccessKey: true},
 	"json":                 {Encode: jsonDocument, AccessKey: true, Bearer: true},
 	"token":                {Encode: token, Bearer: true},
 }
@@ -57,8 +65,8 @@ func Check(name string, o Options) []refresher.FieldError {
 	}
 	switch {
 	case o.Profile == "":
-	case name != "awsSharedCredentials":
-		complain("profile", "has a meaning for the format awsSharedCredentials only")
+	case name != "awsSharedCredentials" && name != "awsConfig":
+		complain("profile", "has a meaning for the formats awsSharedCredentials and awsConfig only")
 	case !profileName.MatchString(o.Profile):
 		complain("profile", "must consist of letters, digits and any of _ - / . % @ : +")
 	}

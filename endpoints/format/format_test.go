@@ -37,6 +37,18 @@ var (
 	exampleBearer = bearer("ya29.c.b0Aaekm1-example_token", refresher.TypeAccessToken)
 )
 
+// process is what awsConfig needs.
+var process = format.Process{Executable: "/usr/local/bin/wisp-1.2_3", Identity: "reports", Config: "/etc/wisp/config.yaml"}
+
+// exampleKeyInShells has the characters of real ones only, which mean nothing to shells.
+var exampleKeyInShells = accessKey("ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "IQoJb3JpZ2luX2VjE//+/==", "123456789012")
+
+func undatedBareKey() refresher.Credential {
+	c := accessKey("ASIAX", "s", "t", "")
+	c.Expires = time.Time{}
+	return c
+}
+
 func TestEncodeGolden(t *testing.T) {
 	undated := exampleKey
 	undated.Expires = time.Time{}
@@ -52,6 +64,11 @@ func TestEncodeGolden(t *testing.T) {
 		{"shared_credentials_bare", "awsSharedCredentials", accessKey("ASIAX", "s", "t", ""), format.Options{}},
 		{"credential_process", "credentialProcess", exampleKey, format.Options{}},
 		{"credential_process_bare", "credentialProcess", accessKey("ASIAX", "s", "t", ""), format.Options{}},
+		{"aws_config", "awsConfig", exampleKey, format.Options{Process: process}},
+		{"aws_config_profile", "awsConfig", exampleKey, format.Options{Profile: "team/reports@eu", Region: "eu-west-1", Process: process}},
+		{"aws_config_default", "awsConfig", exampleKey, format.Options{Profile: "default", Process: format.Process{Executable: "/usr/bin/wisp", Identity: "aws"}}},
+		{"env", "env", exampleKeyInShells, format.Options{Region: "eu-west-1"}},
+		{"env_bare", "env", undatedBareKey(), format.Options{}},
 		{"json_access_key", "json", exampleKey, format.Options{}},
 		{"json_access_key_undated", "json", undated, format.Options{}},
 		{"json_bearer", "json", exampleBearer, format.Options{}},
@@ -86,11 +103,11 @@ func TestFormatsAcceptWhatTheySay(t *testing.T) {
 			credential refresher.Credential
 			accepted   bool
 		}{
-			{"an access key", exampleKey, f.AccessKey},
+			{"an access key", exampleKeyInShells, f.AccessKey},
 			{"a bearer", exampleBearer, f.Bearer},
 			{"nothing", refresher.Credential{}, false},
 		} {
-			if _, err := f.Encode(test.credential, format.Options{}); (err == nil) != test.accepted {
+			if _, err := f.Encode(test.credential, format.Options{Process: process}); (err == nil) != test.accepted {
 				t.Errorf("%s: Encode(%s) = %v, accepted should be %t", name, test.what, err, test.accepted)
 			}
 		}
@@ -123,7 +140,7 @@ func TestEncodeRefusesValuesThatCouldBreakOut(t *testing.T) {
 		}
 		for which, credential := range credentials {
 			for formatName, f := range format.Formats {
-				got, err := f.Encode(credential, format.Options{})
+				got, err := f.Encode(credential, format.Options{Process: process})
 				if err == nil {
 					t.Errorf("%s: Encode with %s in %s = %q, want an error", formatName, name, which, got)
 				} else if strings.Contains(err.Error(), hidden) {
@@ -142,11 +159,12 @@ func TestCheck(t *testing.T) {
 	}{
 		{"a format alone", "token", "", nil},
 		{"a profile", "awsSharedCredentials", "reports", nil},
-		{"a profile where there is none", "json", "reports", []refresher.FieldError{{Field: "profile", Problem: "has a meaning for the format awsSharedCredentials only"}}},
+		{"a profile where there is none", "json", "reports", []refresher.FieldError{{Field: "profile", Problem: "has a meaning for the formats awsSharedCredentials and awsConfig only"}}},
+		{"a profile of the config file", "awsConfig", "reports", nil},
 		{"a bracket in a profile", "awsSharedCredentials", "a]b", []refresher.FieldError{{Field: "profile", Problem: badName}}},
 		{"a line break in a profile", "awsSharedCredentials", "a\n", []refresher.FieldError{{Field: "profile", Problem: badName}}},
 		{"the prefix of the config file", "awsSharedCredentials", "profile x", []refresher.FieldError{{Field: "profile", Problem: badName}}},
-		{"an unknown format", "yaml", "", []refresher.FieldError{{Field: "format", Problem: `must be one of awsSharedCredentials, credentialProcess, json, token, not "yaml"`}}},
+		{"an unknown format", "yaml", "", []refresher.FieldError{{Field: "format", Problem: `must be one of awsConfig, awsSharedCredentials, credentialProcess, env, json, token, not "yaml"`}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := format.Check(test.format, format.Options{Profile: test.profile})
@@ -227,4 +245,39 @@ func section(t *testing.T, text []byte, profile string) map[string]string {
 		values[key] = value
 	}
 	return values
+}
+
+// ParseJSON reads what the format "json" writes, and nothing that it would not write.
+func TestParseJSON(t *testing.T) {
+	for _, c := range []refresher.Credential{exampleKey, exampleBearer, accessKey("ASIAX", "s", "t", "")} {
+		text, err := format.Formats["json"].Encode(c, format.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Expires = c.Expires.UTC().Truncate(time.Second)
+		got, err := format.ParseJSON(text)
+		if diff := cmp.Diff(c, got); diff != "" || err != nil {
+			t.Errorf("ParseJSON (-want +got), %v:\n%s", err, diff)
+		}
+	}
+}
+
+func FuzzParseJSON(f *testing.F) {
+	f.Add([]byte(`{"type":"bearer","token":"hunter2","expiresAt":"2030-01-02T03:04:05Z"}`))
+	f.Add([]byte(`{"type":"awsAccessKey","accessKeyId":"a","secretAccessKey":"hunter2","sessionToken":"c"}`))
+	f.Add([]byte(`{"type":"bearer","token":"hunter2\n"}`))
+	f.Add([]byte(`{"type":"bearer","token":"hunter2","expiresAt":"hunter2"}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := format.ParseJSON(text)
+		if err != nil {
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error shows a secret: %v", err)
+			}
+			return
+		}
+		if _, err := format.Formats["json"].Encode(c, format.Options{}); err != nil {
+			t.Errorf("%q is read as what cannot be written: %v", text, err)
+		}
+	})
 }

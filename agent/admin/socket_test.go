@@ -1,0 +1,170 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/wisp-sidecar/wisp/agent/admin"
+)
+
+func TestListen(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options admin.SocketOptions
+		prepare func(path string) error
+		mode    fs.FileMode
+		want    string // in the error
+	}{
+		{"for oneself", admin.SocketOptions{}, nil, 0o600, ""},
+		{"for others", admin.SocketOptions{UIDs: []int{1000}}, nil, 0o666, ""},
+		{"for anyone", admin.SocketOptions{Anyone: true}, nil, 0o666, ""},
+		{"a socket that nobody listens on", admin.SocketOptions{}, abandon, 0o600, ""},
+		{"a file", admin.SocketOptions{}, func(path string) error { return os.WriteFile(path, nil, 0o600) }, 0, "something else than a socket"},
+		{"a link to a socket", admin.SocketOptions{}, func(path string) error {
+			return errors.Join(abandon(path+"2"), os.Symlink(path+"2", path))
+		}, 0, "something else than a socket"},
+		{"a directory", admin.SocketOptions{}, func(path string) error { return os.Mkdir(path, 0o700) }, 0, "something else than a socket"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(short(t), "made", "admin.sock")
+			if test.prepare != nil {
+				if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), test.prepare(path)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l, err := admin.Listen(t.Context(), path, test.options)
+			if test.want != "" {
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("Listen = %v, want an error with %q", err, test.want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			info, err := os.Lstat(path)
+			if err != nil || info.Mode().Perm() != test.mode {
+				t.Errorf("the socket: %v, %v, want mode %v", info.Mode(), err, test.mode)
+			}
+		})
+	}
+}
+
+// abandon leaves a socket behind, as a process that is killed does.
+func abandon(path string) error {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	return l.Close()
+}
+
+// The umask has no say.
+func TestListenUnderAnyUmask(t *testing.T) {
+	for _, mask := range []int{0, 0o777} {
+		dir := short(t)
+		old := syscall.Umask(mask)
+		l, err := admin.Listen(t.Context(), filepath.Join(dir, "s"), admin.SocketOptions{})
+		syscall.Umask(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(filepath.Join(dir, "s")); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("umask %o: %v, %v, want mode 0600", mask, info.Mode(), err)
+		}
+		l.Close()
+	}
+}
+
+// Two wisps do not take each other's place.
+func TestListenLeavesTheLivingAlone(t *testing.T) {
+	path := serve(t, &wisp{})
+	if _, err := admin.Listen(t.Context(), path, admin.SocketOptions{}); err == nil || err.Error() != "another wisp answers there" {
+		t.Errorf("Listen = %v, want that another wisp answers", err)
+	}
+	if _, err := admin.NewClient(path).Status(t.Context()); err != nil {
+		t.Errorf("the first one: %v", err)
+	}
+}
+
+func TestListenPathTooLong(t *testing.T) {
+	path := filepath.Join(short(t), strings.Repeat("x", 100))
+	if _, err := admin.Listen(t.Context(), path, admin.SocketOptions{}); err == nil || !strings.Contains(err.Error(), "may have 103") {
+		t.Errorf("Listen = %v, want how long a path may be", err)
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	closes, err := net.Listen("unix", filepath.Join(short(t), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closes.Close()
+	go func() {
+		for {
+			conn, err := closes.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	for socket, want := range map[string]string{
+		"/nonexistent/admin.sock": "no wisp answers at /nonexistent/admin.sock: connect: no such file or directory",
+		closes.Addr().String():    "no wisp answers at " + closes.Addr().String() + ": it closes the connection: it does not serve this user (admin.uids in its configuration)",
+	} {
+		_, err := admin.NewClient(socket).Status(t.Context())
+		if _, ok := errors.AsType[*admin.UnreachableError](err); !ok || err.Error() != want {
+			t.Errorf("Status = %v, want %s", err, want)
+		}
+	}
+}
+
+// Wait ends with the context, and says what it saw last.
+func TestWait(t *testing.T) {
+	ready := admin.Status{Started: true, Ready: true}
+	if s, err := admin.NewClient(serve(t, &wisp{status: ready})).Wait(t.Context()); err != nil || !s.Ready {
+		t.Errorf("Wait = %v, %v, want the status", s, err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := admin.NewClient(serve(t, &wisp{})).Wait(ended); err == nil {
+		t.Error("Wait = nil after its context has ended without a ready wisp")
+	}
+}
+
+// The defaults: a directory that a Pod mounts, else the user's own.
+func TestDefaultSocket(t *testing.T) {
+	if _, err := os.Stat("/run/wisp"); err == nil {
+		t.Skip("this machine has a /run/wisp")
+	}
+	for home, want := range map[string]string{"": "", "relative": "", "/run/user/1000": "/run/user/1000/wisp/admin.sock"} {
+		if got := admin.DefaultSocket(func(string) string { return home }); got != want {
+			t.Errorf("DefaultSocket with XDG_RUNTIME_DIR=%q = %q, want %q", home, got, want)
+		}
+	}
+}
+
+// readAll is what a connection says until it ends.
+func readAll(path string) (string, error) {
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /v1/status HTTP/1.0\r\n\r\n"); err != nil {
+		return "", nil // closed already
+	}
+	text, _ := io.ReadAll(conn)
+	return string(text), nil
+}

@@ -1,0 +1,403 @@
+package imds_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
+	"github.com/wisp-sidecar/wisp/endpoints/imds"
+	"github.com/wisp-sidecar/wisp/refresher"
+)
+
+const (
+	role     = "reports"
+	roles    = "/latest/meta-data/iam/security-credentials/"
+	document = "/latest/dynamic/instance-identity/document"
+	secret   = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+)
+
+var credential = refresher.Credential{
+	Value: refresher.AccessKey{
+		ID:           "ASIAIOSFODNN7EXAMPLE",
+		Secret:       secret,
+		SessionToken: "IQoJb3JpZ2luX2VjEXAMPLE//token==",
+		AccountID:    "123456789012",
+	},
+	// Elsewhere, and with a fraction: the answer is in UTC and whole seconds.
+	Issued:  time.Date(2030, 1, 2, 3, 4, 5, 999, time.FixedZone("", 3600)),
+	Expires: time.Date(2030, 1, 2, 4, 4, 5, 999, time.FixedZone("", 3600)),
+}
+
+type provider func(context.Context, refresher.Target) (refresher.Credential, error)
+
+func (p provider) Credential(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
+	return p(ctx, t)
+}
+
+// yields is a provider with a credential at hand.
+func yields(c refresher.Credential) provider {
+	return func(_ context.Context, t refresher.Target) (refresher.Credential, error) {
+		if t != (refresher.Target{}) {
+			return refresher.Credential{}, fmt.Errorf("target %v, want the default", t)
+		}
+		return c, nil
+	}
+}
+
+// fails is a provider whose last attempt failed; unless it is denied, a reader waits.
+func fails(class refresher.Class) provider {
+	return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
+		if class != refresher.Denied {
+			<-ctx.Done()
+		}
+		return refresher.Credential{}, &refresher.Error{Class: class, Code: "AccessDenied", Err: errors.New("the cloud's words")}
+	}
+}
+
+// full knows everything that can be known.
+func full(p provider) imds.Options {
+	return imds.Options{
+		Provider: p, Role: role,
+		Region: "eu-west-1", AvailabilityZone: "eu-west-1a", InstanceID: "i-0123456789abcdef0", AccountID: "123456789012",
+		InstanceProfileARN: "arn:aws:iam::123456789012:instance-profile/reports",
+	}
+}
+
+// bare knows a role, and no more.
+func bare(p provider) imds.Options { return imds.Options{Provider: p, Role: role} }
+
+func v1(o imds.Options) imds.Options {
+	o.AllowV1 = true
+	return o
+}
+
+// An outlet is a server, gate included, and a session with it.
+type outlet struct {
+	testing.TB
+	http.Handler
+	token string
+}
+
+func newOutlet(t testing.TB, o imds.Options) *outlet {
+	t.Helper()
+	x := &outlet{TB: t, Handler: endpointstest.Serve(t, imds.New(o))}
+	x.token = endpointstest.Body(t, x.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 21600"))
+	return x
+}
+
+// ask sends a request, in which TOKEN stands for the session's token.
+func (x *outlet) ask(raw string) *http.Response {
+	x.Helper()
+	w := httptest.NewRecorder()
+	x.ServeHTTP(w, endpointstest.Request(x, strings.ReplaceAll(raw, "TOKEN", x.token)))
+	return w.Result()
+}
+
+// get asks for a path with the session's token.
+func (x *outlet) get(path string) *http.Response {
+	x.Helper()
+	return x.ask("GET " + path + " HTTP/1.1\nX-aws-ec2-metadata-token: TOKEN")
+}
+
+// Every answer that there is, success or not.
+func TestAnswers(t *testing.T) {
+	const (
+		with = " HTTP/1.1\nX-aws-ec2-metadata-token: TOKEN\n"
+		put  = "PUT /latest/api/token HTTP/1.1\n"
+		ttl  = "X-aws-ec2-metadata-token-ttl-seconds: 300\n"
+	)
+	tests := []struct {
+		golden  string
+		options imds.Options
+		request string
+	}{
+		{"token", full(nil), put + ttl},
+		{"token_without_ttl", full(nil), put},
+		{"token_forwarded", full(nil), put + ttl + "X-Forwarded-For: 10.0.0.1"},
+		{"token_wrong_method", full(nil), "GET /latest/api/token" + with},
+		{"token_two_ttls", full(nil), put + ttl + ttl},
+		{"roles", full(fails(refresher.Transient)), "GET " + roles + with},
+		{"credentials", full(yields(credential)), "GET " + roles + role + with},
+		{"credentials_without_account", full(yields(withoutAccount(credential))), "GET " + roles + role + with},
+		{"credentials_not_ready", full(fails(refresher.Transient)), "GET " + roles + role + with},
+		{"credentials_denied", full(fails(refresher.Denied)), "GET " + roles + role + with},
+		{"credentials_not_an_access_key", full(yields(refresher.Credential{Value: refresher.Bearer{Token: "ya29.token"}})), "GET " + roles + role + with},
+		{"iam_info", full(nil), "GET /latest/meta-data/iam/info" + with},
+		{"region", full(nil), "GET /latest/meta-data/placement/region" + with},
+		{"availability_zone", full(nil), "GET /latest/meta-data/placement/availability-zone/" + with},
+		{"instance_id", full(nil), "GET /latest/meta-data/instance-id" + with},
+		{"document", full(nil), "GET " + document + with},
+		{"document_region_only", imds.Options{Role: role, Region: "eu-west-1"}, "GET " + document + with},
+		{"listing_latest", full(nil), "GET /latest/" + with},
+		{"listing_meta_data", full(nil), "GET /latest/meta-data/" + with},
+		{"listing_meta_data_bare", bare(nil), "GET /latest/meta-data/" + with},
+		{"listing_iam", full(nil), "GET /latest/meta-data/iam/" + with},
+		{"listing_iam_bare", bare(nil), "GET /latest/meta-data/iam/" + with},
+		{"listing_placement", full(nil), "GET /latest/meta-data/placement/" + with},
+		{"listing_dynamic", full(nil), "GET /latest/dynamic/" + with},
+		{"listing_instance_identity", full(nil), "GET /latest/dynamic/instance-identity/" + with},
+		{"no_token", full(nil), "GET " + roles + " HTTP/1.1"},
+		{"wrong_token", full(nil), "GET " + roles + " HTTP/1.1\nX-aws-ec2-metadata-token: x"},
+		{"two_tokens", full(nil), "GET " + roles + with + "X-aws-ec2-metadata-token: TOKEN"},
+		{"not_found", full(nil), "GET /latest/user-data" + with},
+		{"wrong_method", full(nil), "POST " + roles + with},
+		{"wrong_host", full(nil), "GET " + roles + with + "Host: attacker.example"},
+		{"no_host", full(nil), "GET " + roles + " HTTP/1.0\nHost:"},
+		{"forwarded", full(nil), "GET " + roles + with + "Via: 1.1 proxy"},
+		{"browser", full(nil), "GET " + roles + with + "Origin: null"},
+		{"too_many_fields", full(nil), "GET " + roles + with + strings.Repeat("X: x\n", 100)},
+		{"large_body", full(nil), put + ttl + "\n" + strings.Repeat("x", 5<<10)},
+		{"chunked_body", full(nil), "GET " + roles + with + "Transfer-Encoding: chunked\n\n1\r\nx\r\n0\r\n\r\n"},
+		{"short_body", full(nil), put + ttl + "Transfer-Encoding: chunked\n\n5\r\nx"},
+		{"panic", full(nil), "GET " + roles + role + with},
+	}
+	for _, test := range tests {
+		t.Run(test.golden, func(t *testing.T) {
+			// In a bubble, so that waiting takes no time, and it is always the same hour.
+			synctest.Test(t, func(t *testing.T) {
+				answer := newOutlet(t, test.options).ask(test.request)
+				if test.golden == "token" {
+					token := endpointstest.Body(t, answer)
+					answer.Body = io.NopCloser(strings.NewReader(strings.Repeat("x", len(token))))
+				}
+				endpointstest.Golden(t, test.golden, answer)
+			})
+		})
+	}
+}
+
+func withoutAccount(c refresher.Credential) refresher.Credential {
+	key := c.Value.(refresher.AccessKey)
+	key.AccountID = ""
+	c.Value = key
+	return c
+}
+
+// What is there, with a slash at the end or without, and with any number in front; and what is not.
+func TestPaths(t *testing.T) {
+	known := []string{
+		"/latest", "/latest/meta-data", "/latest/meta-data/iam", "/latest/meta-data/iam/info",
+		"/latest/meta-data/iam/security-credentials", "/latest/meta-data/iam/security-credentials/reports",
+		"/latest/meta-data/placement", "/latest/meta-data/placement/region", "/latest/meta-data/placement/availability-zone",
+		"/latest/meta-data/instance-id", "/latest/dynamic", "/latest/dynamic/instance-identity",
+		"/latest/dynamic/instance-identity/document",
+	}
+	unknown := []string{
+		"/", "/1.0/meta-data/", "/2021-07-15/meta-data/", "/Latest/meta-data/", "/debug/pprof/", "/latest/api", "/latest/api/",
+		"/latest/user-data", "/latest/user-data/", "/latest/meta-data/tags", "/latest/meta-data/tags/instance/", "/latest/meta-data/network/",
+		"/latest/meta-data/network/interfaces/macs/", "/latest/meta-data/ami-id", "/latest/meta-data/local-ipv4", "/latest/meta-data/services/domain",
+		"/latest/meta-data/iam/security-credentials-extended/", "/latest/meta-data/iam/security-credentials-extended/reports",
+		"/latest/meta-data/iam/security-credentials/other", "/latest/meta-data/iam/security-credentials/Reports",
+		"/latest/meta-data/iam/security-credentials/reports/x", "/latest/meta-data/iam/security-credentials/reports%0A",
+		"/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance", "/latest/dynamic/instance-identity/pkcs7",
+		"/latest/../latest/meta-data/", "/latest/%2e%2e/latest/meta-data/", "/latest/meta-data%00", "/latest/meta-data;x", "/latest/meta-data%2f",
+		"/latest/./meta-data/", "/latest//meta-data/", "/latest/meta-data//", "/latest/Meta-Data/",
+	}
+	x := newOutlet(t, full(yields(credential)))
+	for _, path := range known {
+		var first string
+		for _, spelling := range []string{path, path + "/", "/" + path, "///" + path + "/"} {
+			answer := x.get(spelling)
+			text := endpointstest.Body(t, answer)
+			if answer.StatusCode != http.StatusOK {
+				t.Errorf("GET %s = %d %q, want 200", spelling, answer.StatusCode, text)
+			}
+			if first == "" {
+				first = text
+			} else if text != first {
+				t.Errorf("GET %s = %q, and %s = %q", spelling, text, path, first)
+			}
+			if to := answer.Header.Get("Location"); to != "" {
+				t.Errorf("GET %s redirects to %s", spelling, to)
+			}
+		}
+	}
+	for _, path := range unknown {
+		if answer := x.get(path); answer.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s = %d, want 404", path, answer.StatusCode)
+		}
+	}
+}
+
+// What is not known is not made up.
+func TestWithoutARegion(t *testing.T) {
+	x := newOutlet(t, bare(yields(credential)))
+	for _, path := range []string{
+		"/latest/meta-data/placement/", "/latest/meta-data/placement/region", "/latest/meta-data/placement/availability-zone", document, "/latest/dynamic/",
+		"/latest/meta-data/iam/info", "/latest/meta-data/instance-id",
+	} {
+		if answer := x.get(path); answer.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s = %d %q, want 404", path, answer.StatusCode, endpointstest.Body(t, answer))
+		}
+	}
+	for _, path := range []string{roles, roles + role} {
+		if answer := x.get(path); answer.StatusCode != http.StatusOK {
+			t.Errorf("GET %s = %d, want 200", path, answer.StatusCode)
+		}
+	}
+}
+
+// Names and regions are put into URLs as they come.
+func TestValuesEndWithoutALineBreak(t *testing.T) {
+	x := newOutlet(t, full(yields(credential)))
+	for path, want := range map[string]string{
+		roles:                                role,
+		"/latest/meta-data/placement/region": "eu-west-1",
+		"/latest/meta-data/placement/availability-zone": "eu-west-1a",
+		"/latest/meta-data/instance-id":                 "i-0123456789abcdef0",
+		"/latest/meta-data/iam/":                        "info\nsecurity-credentials/",
+	} {
+		if got := endpointstest.Body(t, x.get(path)); got != want {
+			t.Errorf("GET %s = %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	tests := []struct {
+		path  string
+		allow string
+		ok    []string
+	}{
+		{"/latest/api/token", "PUT", []string{"PUT"}},
+		{"/latest/api/token/", "PUT", []string{"PUT"}},
+		{roles, "GET, HEAD", []string{"GET", "HEAD"}},
+		{roles + role, "GET, HEAD", []string{"GET", "HEAD"}},
+		{document, "GET, HEAD", []string{"GET", "HEAD"}},
+	}
+	x := newOutlet(t, full(yields(credential)))
+	for _, test := range tests {
+		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
+			want, allow := http.StatusMethodNotAllowed, test.allow
+			if slices.Contains(test.ok, method) {
+				want, allow = http.StatusOK, ""
+			}
+			answer := x.ask(method + " " + test.path + " HTTP/1.1\nX-aws-ec2-metadata-token: TOKEN\nX-aws-ec2-metadata-token-ttl-seconds: 60")
+			if answer.StatusCode != want || answer.Header.Get("Allow") != allow {
+				t.Errorf("%s %s = %d, Allow %q, want %d, %q", method, test.path, answer.StatusCode, answer.Header.Get("Allow"), want, allow)
+			}
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	x := newOutlet(t, full(yields(credential)))
+	for host, want := range map[string]int{
+		"127.0.0.1:9911": 200, "127.0.0.1": 200, "localhost:9911": 200, "169.254.169.254": 200, "169.254.169.254:9911": 200,
+		"[fd00:ec2::254]": 200, "[fd00:ec2::254]:9911": 200, "[FD00:EC2::254]": 200,
+		"169.254.169.254:80": 403, "169.254.170.2": 403, "[fd00:ec2::23]": 403, "attacker.example": 403, "127.0.0.1.nip.io:9911": 403,
+	} {
+		if answer := x.ask("GET " + roles + " HTTP/1.1\nHost: " + host + "\nX-aws-ec2-metadata-token: TOKEN"); answer.StatusCode != want {
+			t.Errorf("Host %s: %d, want %d", host, answer.StatusCode, want)
+		}
+		if answer := x.ask("PUT /latest/api/token HTTP/1.1\nHost: " + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 60"); answer.StatusCode != want {
+			t.Errorf("PUT with Host %s: %d, want %d", host, answer.StatusCode, want)
+		}
+	}
+}
+
+// The SDK for Go gives up 500 ms after it has asked. What needs no credential is there at once,
+// whatever becomes of the credential.
+func TestHold(t *testing.T) {
+	comes := func(after time.Duration) provider {
+		return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
+			select {
+			case <-time.After(after):
+				return credential, nil
+			case <-ctx.Done():
+				return refresher.Credential{}, &refresher.Error{Class: refresher.Transient, Err: ctx.Err()}
+			}
+		}
+	}
+	tests := []struct {
+		name     string
+		provider provider
+		want     int
+		after    time.Duration
+	}{
+		{"a credential is at hand", yields(credential), 200, 0},
+		{"there is none for long", fails(refresher.Transient), 503, 400 * time.Millisecond},
+		{"the cloud throttles", fails(refresher.Throttled), 503, 400 * time.Millisecond},
+		{"the cloud refuses", fails(refresher.Denied), 503, 0},
+		{"one comes in time", comes(300 * time.Millisecond), 200, 300 * time.Millisecond},
+		{"one comes too late", comes(500 * time.Millisecond), 503, 400 * time.Millisecond},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				x := newOutlet(t, full(test.provider))
+				for _, path := range []string{"/latest/", roles, "/latest/meta-data/placement/region", document, "/latest/meta-data/iam/info"} {
+					if answer := x.get(path); answer.StatusCode != http.StatusOK {
+						t.Errorf("GET %s = %d, want 200", path, answer.StatusCode)
+					}
+				}
+				if held := time.Since(start); held != 0 {
+					t.Errorf("what is always known came after %v", held)
+				}
+				answer := x.get(roles + role)
+				if held := time.Since(start); answer.StatusCode != test.want || held != test.after {
+					t.Errorf("answer is %d after %v, want %d after %v", answer.StatusCode, held, test.want, test.after)
+				}
+				text := endpointstest.Body(t, answer)
+				if ok := answer.StatusCode == http.StatusOK; ok != strings.Contains(text, secret) || !ok && strings.Contains(text, `"Code"`) {
+					t.Errorf("the answer with status %d is %q", answer.StatusCode, text)
+				}
+				if again := answer.Header.Get("Retry-After"); (again == "1") != (test.want == 503) {
+					t.Errorf("Retry-After = %q with status %d", again, answer.StatusCode)
+				}
+			})
+		})
+	}
+}
+
+// The name of a role may have any of the characters that IAM allows.
+func TestRoleNames(t *testing.T) {
+	for _, name := range []string{"a", "Reports_2+=,.@-", strings.Repeat("r", 64)} {
+		x := newOutlet(t, imds.Options{Provider: yields(credential), Role: name})
+		got := endpointstest.Body(t, x.get(roles))
+		if got != name {
+			t.Errorf("the role is %q, want %q", got, name)
+		}
+		if answer := x.get(roles + got); answer.StatusCode != http.StatusOK {
+			t.Errorf("GET …/%s = %d, want 200", got, answer.StatusCode)
+		}
+	}
+}
+
+// The requests of the SDKs, as they send them.
+func TestClients(t *testing.T) {
+	tests := []struct{ name, put, get string }{
+		{"botocore", "User-Agent: Boto3/1.43\nContent-Length: 0\n", "User-Agent: Boto3/1.43\nAccept-Encoding: identity\n"},
+		{"Go v2", "User-Agent: aws-sdk-go-v2/1.47\nAmz-Sdk-Request: attempt=1; max=3\nContent-Length: 0\n", "Amz-Sdk-Request: attempt=1; max=3\nAccept-Encoding: gzip\n"},
+		{"JavaScript v3", "Connection: close\n", "Connection: close\n"},
+		{"Java v2", "User-Agent: aws-sdk-java/2.25\nAccept: */*\nConnection: keep-alive\n", "Accept: */*\nConnection: keep-alive\n"},
+		{"Rust", "Content-Length: 0\n", "User-Agent: aws-sdk-rust/1.3\n"},
+		{"curl in a script", "Accept: */*\nUser-Agent: curl/8.5\n", "Accept: */*\n"},
+	}
+	x := newOutlet(t, full(yields(credential)))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			answer := x.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 21600\n" + test.put)
+			token := endpointstest.Body(t, answer)
+			if answer.StatusCode != http.StatusOK || answer.Header.Get("X-Aws-Ec2-Metadata-Token-Ttl-Seconds") != "21600" {
+				t.Fatalf("PUT = %d, %v", answer.StatusCode, answer.Header)
+			}
+			header := " HTTP/1.1\nX-aws-ec2-metadata-token: " + token + "\n" + test.get
+			name := endpointstest.Body(t, x.ask("GET "+roles+header))
+			if answer := x.ask("GET " + roles + name + header); answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != endpoints.JSON {
+				t.Errorf("GET = %d, %s, want 200, %s", answer.StatusCode, answer.Header.Get("Content-Type"), endpoints.JSON)
+			}
+		})
+	}
+}
