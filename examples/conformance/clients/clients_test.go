@@ -32,7 +32,7 @@ type pairing struct {
 // down, and with a secret that is none.
 func TestClients(t *testing.T) {
 	kit := install(t)
-	s := newStage(t, kit.wisp)
+	s := newStage(t, kit)
 	s.write(t, "wrong.secret", "wrong")
 	cast := &company{T: t, kit: kit, stage: s, places: make(chan struct{}, runtime.NumCPU()+1)}
 	cast.assemble()
@@ -93,7 +93,7 @@ func (c *company) phases() {
 			c.each(coldStart, c.insist)
 		}()
 		<-time.After(2 * time.Second) // by then they have asked
-		c.stage.recover()
+		c.stage.recover(c.T)
 		<-done
 	})
 	c.phase(firstUse, func() {

@@ -29,6 +29,9 @@ const (
 	awsAccount = "111122223333"
 	awsSession = "arn:aws:sts::" + awsAccount + ":assumed-role/audit/shop-reports-" + pod
 
+	// awsOwnSession is that of clients that assume the role themselves.
+	awsOwnSession = "arn:aws:sts::" + awsAccount + ":assumed-role/reports/itself"
+
 	googleProject  = "shop-prod"
 	googlePool     = "projects/123456789012/locations/global/workloadIdentityPools/clusters"
 	googleProvider = googlePool + "/providers/cluster"
@@ -54,7 +57,8 @@ type stage struct {
 	aws    *cloudtest.AWS
 	google *cloudtest.Google
 	entra  *cloudtest.Entra
-	urls   struct{ aws, google, entra, api string }
+	urls   struct{ aws, google, googleTLS, entra, api string }
+	late   map[string]string // the tokens, by file, that come when the clouds recover
 
 	outlets string // the address that all outlets share
 	wisp    *exec.Cmd
@@ -62,9 +66,9 @@ type stage struct {
 }
 
 // newStage makes clouds that answer 503, and starts wisp, which will get nothing from them until they recover.
-func newStage(t *testing.T, program string) *stage {
+func newStage(t *testing.T, kit *installation) *stage {
 	t.Helper()
-	s := &stage{dir: t.TempDir(), outlets: freeAddress(t)}
+	s := &stage{dir: t.TempDir(), outlets: freeAddress(t), late: map[string]string{}}
 	serve := func(h http.Handler) string {
 		server := httptest.NewServer(h)
 		t.Cleanup(server.Close)
@@ -96,6 +100,7 @@ func newStage(t *testing.T, program string) *stage {
 		{TenantID: entraTenant, ClientID: entraAudit, Credentials: trusted},
 	}})
 	s.urls.aws, s.urls.google, s.urls.entra = serve(s.aws), serve(s.google), serve(s.entra)
+	s.urls.googleTLS = s.serveTLS(t, s.google, kit.unavailable[maven] == nil)
 	s.urls.api = serve(http.HandlerFunc(s.api))
 	for _, faults := range s.clouds() {
 		faults.LimitLifetime(lifetime)
@@ -109,8 +114,10 @@ func newStage(t *testing.T, program string) *stage {
 			Namespace: "shop", ServiceAccount: "reports", Pod: pod, Audience: []string{wanted}, Lifetime: time.Hour,
 		})
 		s.write(t, name+".token", token)
+		s.late["late-"+name+".token"] = token
 	}
-	s.start(t, program)
+	s.writeAccounts(t, kit.wisp)
+	s.start(t, kit.wisp)
 	return s
 }
 
@@ -129,8 +136,12 @@ func (s *stage) fail() {
 	}
 }
 
-// recover ends that.
-func (s *stage) recover() {
+// recover ends that, and brings the tokens that are late.
+func (s *stage) recover(t *testing.T) {
+	t.Helper()
+	for name, token := range s.late {
+		s.write(t, name, token)
+	}
 	for _, faults := range s.clouds() {
 		faults.Clear()
 		faults.LimitLifetime(lifetime)

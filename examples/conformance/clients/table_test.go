@@ -36,7 +36,8 @@ var clients = []client{
 	{name: "AWS SDK for Java 2", cloud: aws, from: maven, pack: "software.amazon.awssdk:sts", program: java("Aws")},
 
 	{name: "gcloud", cloud: google, from: apt, pack: "google-cloud-cli", script: map[string]string{
-		accessToken: "gcloud auth print-access-token",
+		// It does not look at GOOGLE_APPLICATION_CREDENTIALS.
+		accessToken: `test -z "${GOOGLE_APPLICATION_CREDENTIALS:-}" || gcloud auth login --quiet --cred-file="$GOOGLE_APPLICATION_CREDENTIALS" >&2` + "\ngcloud auth print-access-token",
 		idToken:     "gcloud auth print-identity-token --audiences=" + audience,
 	}},
 	{name: "google-auth for Python", cloud: google, from: pypi, pack: "google-auth", program: python("gcp.py")},
@@ -85,12 +86,35 @@ var outlets = []outlet{
 		},
 	},
 	{
+		name: "imds", cloud: aws, gives: keys, who: []string{awsSession},
+		env: map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://{outlets}", "AWS_EC2_METADATA_V1_DISABLED": "true"},
+	},
+	{
+		name: "wisp credential-process", cloud: aws, gives: keys, who: []string{awsSession},
+		env: map[string]string{"AWS_CONFIG_FILE": "{dir}/aws-config", "AWS_EC2_METADATA_DISABLED": "true"},
+	},
+	{
+		name: webIdentity, cloud: aws, gives: keys, who: []string{awsOwnSession},
+		env: map[string]string{
+			"AWS_WEB_IDENTITY_TOKEN_FILE": "{dir}/web-identity", "AWS_ROLE_ARN": "arn:aws:iam::" + awsAccount + ":role/reports",
+			"AWS_ROLE_SESSION_NAME": "itself", "AWS_EC2_METADATA_DISABLED": "true",
+		},
+	},
+	{
 		name: "gceMetadata", cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
 		env: metadataServer,
 	},
 	{
 		name: "gceMetadata, ID token", cloud: google, gives: idToken, who: []string{byIDToken(googleReports, audience)},
 		env: metadataServer, args: []string{audience},
+	},
+	{
+		name: executable, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
+		env: account(accountExecutable),
+	},
+	{
+		name: executableFile, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
+		env: account(accountOutput),
 	},
 	{
 		name: tokenFile, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
@@ -166,9 +190,19 @@ var exceptions = []exception{
 		clients: []string{"boto3", "AWS SDK for Go 2", "AWS SDK for JavaScript 3"}, outlets: []string{awsFile},
 		checks: []string{coldStart, renewal, outage}, because: "reads the file once",
 	},
-	{outlets: []string{awsFile, tokenFile}, checks: secretChecks, because: "a file has no secret: its permissions guard it"},
 	{
-		outlets: []string{"gceMetadata", "gceMetadata, ID token", "azureIMDS", "appService, cloudShell"}, checks: secretChecks,
+		clients: []string{"AWS SDK for Java 2"}, outlets: []string{awsFile}, checks: []string{coldStart},
+		because: "looks for the file when it starts, and sees only changes of one that was there",
+	},
+	{clients: []string{"compute/metadata for Go"}, outlets: []string{executable, executableFile}, because: "has no credentials but those of a metadata server"},
+	{
+		outlets: []string{webIdentity, executable, executableFile}, checks: []string{outage},
+		because: "the client itself asks the cloud, and wisp only has its token",
+	},
+	{outlets: []string{"wisp credential-process", executable, executableFile}, checks: secretChecks, because: "a program has no secret: who may run it, may have the credentials"},
+	{outlets: []string{awsFile, webIdentity, tokenFile}, checks: secretChecks, because: "a file has no secret: its permissions guard it"},
+	{
+		outlets: []string{"imds", "gceMetadata", "gceMetadata, ID token", "azureIMDS", "appService, cloudShell"}, checks: secretChecks,
 		because: "has no secret, only a header that clients always send",
 	},
 	{
@@ -188,6 +222,10 @@ var (
 const (
 	awsFile   = "file: awsSharedCredentials"
 	tokenFile = "file: token"
+
+	webIdentity    = "file: token, web identity"
+	executable     = "wisp executable"
+	executableFile = "wisp executable, output_file"
 )
 
 // reason is why a check of a client at an outlet does not apply; empty if it does. The empty check is all of them.
