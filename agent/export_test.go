@@ -36,6 +36,10 @@ func (c *Config) DropSecrets() {
 			o.SecretFile, o.SecretEnv = "", ""
 		case *appServiceOutlet:
 			o.SecretFile, o.SecretEnv = "", ""
+		case *subjectTokenOutlet:
+			o.SecretFile, o.SecretEnv = "", ""
+		case *bearerOutlet:
+			o.SecretFile, o.SecretEnv = "", ""
 		}
 	}
 }

@@ -57,7 +57,7 @@ func TestImportRules(t *testing.T) {
 		agent     = module + "/agent"
 	)
 	exchangers := []string{engine + "/awssts", engine + "/googlests", engine + "/entra", engine + "/oauthsts", engine + "/subject"}
-	wireLeaves := []string{endpoints + "/azuretoken", endpoints + "/format"}
+	wireLeaves := []string{endpoints + "/azuretoken", endpoints + "/format", execution}
 	standard := map[string]bool{}
 	for _, p := range listPackages(t, "std") {
 		standard[p.ImportPath] = true

@@ -21,17 +21,11 @@ type awsContainerOutlet struct {
 	SecretEnv  string `yaml:"secretEnv" doc:"environment variable with that secret, instead of a file"`
 }
 
-func (o *awsContainerOutlet) check() []refresher.FieldError {
-	if o.Path != "" && !plainPath(o.Path) {
-		return []refresher.FieldError{{Field: "path", Problem: "must be an absolute path without empty, dotted or escaped parts"}}
-	}
-	return nil
-}
-
-func (o *awsContainerOutlet) accepts(s shape) string { return only(accessKey, s) }
-func (o *awsContainerOutlet) listen() string         { return o.Listen }
-func (o *awsContainerOutlet) secret() secretPlace    { return secretPlace{o.SecretFile, o.SecretEnv} }
-func (o *awsContainerOutlet) guarded() bool          { return o.secret() != (secretPlace{}) }
+func (o *awsContainerOutlet) check() []refresher.FieldError { return checkPath(o.Path) }
+func (o *awsContainerOutlet) accepts(s shape) string        { return only(accessKey, s) }
+func (o *awsContainerOutlet) listen() string                { return o.Listen }
+func (o *awsContainerOutlet) secret() secretPlace           { return secretPlace{o.SecretFile, o.SecretEnv} }
+func (o *awsContainerOutlet) guarded() bool                 { return o.secret() != (secretPlace{}) }
 func (o *awsContainerOutlet) String() string {
 	return at(o.Listen, cmp.Or(o.Path, "/aws/"+anyIdentity))
 }

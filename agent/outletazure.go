@@ -48,14 +48,7 @@ type appServiceOutlet struct {
 }
 
 func (o *appServiceOutlet) check() []refresher.FieldError {
-	var list []refresher.FieldError
-	if o.Path != "" && !plainPath(o.Path) {
-		list = append(list, refresher.FieldError{Field: "path", Problem: "must be an absolute path without empty, dotted or escaped parts"})
-	}
-	if o.SecretFile == "" && o.SecretEnv == "" {
-		list = append(list, refresher.FieldError{Field: "secretFile", Problem: "is missing: clients of this endpoint always send a secret (or set secretEnv)"})
-	}
-	return list
+	return append(checkPath(o.Path), requireSecret(o.secret())...)
 }
 
 func (o *appServiceOutlet) accepts(s shape) string { return only(entraBearer, s) }

@@ -99,6 +99,7 @@ func formatOptions(identity string, x exchangeOptions, config string) format.Opt
 	var o format.Options
 	if aws, ok := x.(*awsExchange); ok {
 		o.Region = aws.region()
+		o.STSHost, o.STSRegion = aws.options(nil).STS()
 	}
 	o.Process = format.Process{Identity: identity, Config: config}
 	o.Process.Executable, _ = os.Executable() // who needs it, reports that it is missing

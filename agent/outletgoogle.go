@@ -9,6 +9,7 @@ import (
 
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/gcemetadata"
+	"github.com/wisp-sidecar/wisp/endpoints/subjecttoken"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -97,4 +98,53 @@ func (o *gceMetadataOutlet) variables(i outletIdentity, _ refresher.Secret) []Va
 		list = append(list, Variable{Name: "GOOGLE_CLOUD_PROJECT", Value: project})
 	}
 	return list
+}
+
+// subjectTokenOutlet is the service of URL-sourced credentials.
+type subjectTokenOutlet struct {
+	Listen     string `yaml:"listen" doc:"loopback address and port; outlets may share one (default 127.0.0.1:9911)"`
+	Path       string `yaml:"path" doc:"path of the one identity (default /subject/IDENTITY, which several identities always have)"`
+	SecretFile string `yaml:"secretFile" doc:"file with the secret that callers have to send as Authorization: Bearer SECRET; made if missing (this or secretEnv is required)"`
+	SecretEnv  string `yaml:"secretEnv" doc:"environment variable with that secret"`
+	Format     string `yaml:"format" doc:"text: the answer is the token; json: the token is a field of a JSON object (default text)"`
+	Field      string `yaml:"field" doc:"name of that field (default access_token, which is its name in files for Azure)"`
+}
+
+func (o *subjectTokenOutlet) check() []refresher.FieldError {
+	list := append(checkPath(o.Path), requireSecret(o.secret())...)
+	switch {
+	case o.Format != "" && o.Format != "text" && o.Format != "json":
+		list = append(list, refresher.FieldError{Field: "format", Problem: "must be text or json"})
+	case o.Field != "" && o.Format != "json":
+		list = append(list, refresher.FieldError{Field: "field", Problem: "has no meaning without format: json"})
+	}
+	return list
+}
+
+func (o *subjectTokenOutlet) accepts(s shape) string { return only(subjectToken, s) }
+func (o *subjectTokenOutlet) listen() string         { return o.Listen }
+func (o *subjectTokenOutlet) secret() secretPlace    { return secretPlace{o.SecretFile, o.SecretEnv} }
+func (o *subjectTokenOutlet) guarded() bool          { return true }
+func (o *subjectTokenOutlet) String() string         { return at(o.Listen, o.path(anyIdentity)) }
+func (o *subjectTokenOutlet) path(name string) string {
+	return cmp.Or(o.Path, "/subject/"+name)
+}
+
+// field is the one in a JSON object; empty for text.
+func (o *subjectTokenOutlet) field() string {
+	if o.Format != "json" {
+		return ""
+	}
+	return cmp.Or(o.Field, "access_token")
+}
+
+func (o *subjectTokenOutlet) protocol(identities []outletIdentity, secret refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
+	if o.Path != "" && len(identities) > 1 {
+		return nil, fmt.Errorf("path is for one identity; %d have /subject/NAME each", len(identities))
+	}
+	options := subjecttoken.Options{Secret: secret, Field: o.field()}
+	for _, i := range identities {
+		options.Entries = append(options.Entries, subjecttoken.Entry{Path: o.path(i.name), Provider: i.identity})
+	}
+	return subjecttoken.New(options), nil
 }

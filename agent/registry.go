@@ -38,6 +38,8 @@ var (
 		{"gceMetadata", func() outletOptions { return new(gceMetadataOutlet) }},
 		{"azureIMDS", func() outletOptions { return new(azureIMDSOutlet) }},
 		{"appService", func() outletOptions { return new(appServiceOutlet) }},
+		{"subjectToken", func() outletOptions { return new(subjectTokenOutlet) }},
+		{"bearer", func() outletOptions { return new(bearerOutlet) }},
 		{"file", func() outletOptions { return new(fileOutlet) }},
 	}
 )

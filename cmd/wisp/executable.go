@@ -6,19 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wisp-sidecar/wisp/agent"
 	"github.com/wisp-sidecar/wisp/endpoints/file"
+	"github.com/wisp-sidecar/wisp/endpoints/format"
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/execsource"
 )
-
-// minLife is the remaining life under which a token is not worth printing: the library still has to send it.
-const minLife = 30 * time.Second
 
 func newExecutable(global *globalFlags) *cobra.Command {
 	var timeout time.Duration
@@ -63,10 +60,10 @@ func (p protocol) run(ctx context.Context, global *globalFlags, r request, stdou
 	}
 	text, err := p.answer(ctx, global, r)
 	if err != nil {
-		text, _ = execsource.Response{Failure: failure(err)}.Marshal() // it has both texts
+		text = format.ExecutableFailure(configurationFailure(err))
 		err = &silent{err}
 	}
-	_, e := fmt.Fprintf(stdout, "%s\n", text)
+	_, e := stdout.Write(text)
 	return errors.Join(err, e)
 }
 
@@ -90,7 +87,7 @@ func (p protocol) answer(ctx context.Context, global *globalFlags, r request) ([
 	text, err := p.fetch(ctx, o, r)
 	if err == nil {
 		// If it cannot be written, the library gets its token all the same, only later ones ask again.
-		_ = file.Write(p.output, append(text, '\n'))
+		_ = file.Write(p.output, text)
 	}
 	return text, err
 }
@@ -139,26 +136,17 @@ func (p protocol) document(c refresher.Credential) ([]byte, error) {
 		}
 		tokenType = p.tokenType
 	}
-	if time.Until(c.Expires) < minLife {
-		return nil, &refresher.Error{Class: refresher.SubjectToken, Code: refresher.CodeSubjectExpired, Err: errors.New("the subject token is about to expire")}
-	}
-	return execsource.Response{Token: bearer.Token, TokenType: tokenType, Expires: c.Expires}.Marshal()
+	return format.Formats["executable"].Encode(refresher.Credential{
+		Value: refresher.Bearer{Token: bearer.Token, Type: tokenType}, Expires: c.Expires,
+	}, format.Options{})
 }
 
-// failure is an error in the protocol's words.
-func failure(err error) *execsource.Failure {
-	e, ok := errors.AsType[*refresher.Error](err)
-	if !ok {
-		return &execsource.Failure{Code: "invalid_configuration", Message: strings.ReplaceAll(err.Error(), "\n", "; ")}
+// configurationFailure gives an error that is none of an exchange a code.
+func configurationFailure(err error) error {
+	if _, ok := errors.AsType[*refresher.Error](err); ok {
+		return err
 	}
-	f := &execsource.Failure{Code: e.Code, Message: e.Error()}
-	if f.Code == "" {
-		f.Code = e.Class.String()
-	}
-	if e.Hint != "" {
-		f.Message += "; " + e.Hint
-	}
-	return f
+	return &refresher.Error{Class: refresher.Denied, Code: "invalid_configuration", Err: err}
 }
 
 // silent is an error that was told on standard output.

@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -11,26 +11,33 @@ import (
 
 	"github.com/wisp-sidecar/wisp/agent"
 	"github.com/wisp-sidecar/wisp/endpoints/format"
-	"github.com/wisp-sidecar/wisp/refresher"
 )
 
 func newGet(global *globalFlags) *cobra.Command {
 	var r request
-	var name, scope, resource, audience string
+	var name, scope, resource, audience, cluster string
 	command := &cobra.Command{
 		Use:   "get IDENTITY",
 		Short: "Print one credential",
 		Long: `get prints one credential on standard output and ends. It asks the wisp that runs beside it, by its
 admin socket; if none answers there, or one with another configuration, it does the exchange itself,
 with the same retries as wisp run. Exit code 1 means that there was none within the timeout; standard
-error says why.`,
+error says why.
+
+As a credential plugin of kubectl and its like, in a kubeconfig:
+
+  exec:
+    apiVersion: client.authentication.k8s.io/v1
+    interactiveMode: Never
+    command: /usr/local/bin/wisp
+    args: [get, reports, --format, execCredential, --cluster, prod]`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			r.identity, r.target = args[0], agent.Target([]string{scope}, resource, audience)
 			if _, known := format.Formats[name]; !known {
 				return &usageError{fmt.Errorf("wisp get: there is no format %q; known are %s", name, strings.Join(format.Names(), ", "))}
 			}
-			return printCredential(command, global, r, name)
+			return printCredential(command, global, r, name, cluster)
 		},
 	}
 	flags := command.Flags()
@@ -38,6 +45,7 @@ error says why.`,
 	flags.StringVar(&scope, "scope", "", "scopes, separated by blanks, instead of the default ones (Google, oauthSTS)")
 	flags.StringVar(&resource, "resource", "", "resource instead of the default one (Entra)")
 	flags.StringVar(&audience, "audience", "", "get an ID token for this audience (Google, oauthSTS)")
+	flags.StringVar(&cluster, "cluster", "", "EKS cluster that an execCredential is for (AWS)")
 	flags.DurationVar(&r.timeout, "timeout", 40*time.Second, "give up after this long")
 	command.MarkFlagsMutuallyExclusive("scope", "resource", "audience")
 	command.PreRunE = func(command *cobra.Command, _ []string) error {
@@ -66,7 +74,7 @@ other there is nothing on standard output and one line on standard error, which 
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			r.identity = args[0]
-			err := printCredential(command, global, r, "credentialProcess")
+			err := printCredential(command, global, r, "credentialProcess", "")
 			if err != nil {
 				return &oneLine{err}
 			}
@@ -81,7 +89,8 @@ other there is nothing on standard output and one line on standard error, which 
 // up after 5 s, and nobody waits for longer at a prompt.
 const processPatience = 4 * time.Second
 
-func printCredential(command *cobra.Command, global *globalFlags, r request, formatName string) error {
+// printCredential prints a credential as the last line of standard output.
+func printCredential(command *cobra.Command, global *globalFlags, r request, formatName, cluster string) error {
 	o, err := newOneShot(global)
 	if err != nil {
 		return err
@@ -94,16 +103,12 @@ func printCredential(command *cobra.Command, global *globalFlags, r request, for
 	if o.config != nil {
 		options = o.config.FormatOptions(r.identity)
 	}
-	return encode(command.OutOrStdout(), c, r.identity, formatName, options)
-}
-
-// encode prints a credential on a line of its own.
-func encode(w io.Writer, c refresher.Credential, identity, formatName string, options format.Options) error {
+	options.Cluster, options.ExecInfo = cluster, os.Getenv("KUBERNETES_EXEC_INFO")
 	text, err := format.Formats[formatName].Encode(c, options)
 	if err != nil {
-		return fmt.Errorf("identity %q: %w", identity, err)
+		return fmt.Errorf("identity %q: %w", r.identity, err)
 	}
-	_, err = w.Write(append(bytes.TrimSuffix(text, []byte("\n")), '\n'))
+	_, err = command.OutOrStdout().Write(append(bytes.TrimSuffix(text, []byte("\n")), '\n'))
 	return err
 }
 

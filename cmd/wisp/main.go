@@ -96,7 +96,7 @@ that SDKs and command-line tools already understand.`,
 		"admin socket of the running wisp, or off (default: that of the configuration; "+admin.EnvSocket+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newRun(global), newCheck(global), newVersion(),
-		newGet(global), newCredentialProcess(global), newExecutable(global),
+		newGet(global), newCredentialProcess(global), newExecutable(global), newADC(global),
 		newEnv(global), newExec(global),
 		newWait(global), newStatus(global), newRefresh(global), newQuit(global))
 	for _, command := range root.Commands() {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/awscontainer"
 )
@@ -38,6 +40,21 @@ func TestHosts(t *testing.T) {
 		if w := serve(s, r); w.Code != want {
 			t.Errorf("Host %q: %d, want %d", host, w.Code, want)
 		}
+	}
+}
+
+// Some SDKs read only text, in keys of this case, and all need the first four.
+func TestTheDocument(t *testing.T) {
+	var members map[string]string
+	if err := json.Unmarshal(serve(outlet(t, secret), request("GET", "/aws/full", secret)).Body.Bytes(), &members); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"AccessKeyId": "ASIAIOSFODNN7EXAMPLE", "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "Token": "IQoJb3JpZ2luX2VjEXAMPLE//token==",
+		"Expiration": "2030-01-02T03:04:05Z", "AccountId": "123456789012", "RoleArn": "arn:aws:iam::123456789012:role/reports",
+	}
+	if diff := cmp.Diff(want, members); diff != "" {
+		t.Errorf("the document (-want +got):\n%s", diff)
 	}
 }
 

@@ -56,6 +56,32 @@ func TestCredentialProcessCommands(t *testing.T) {
 	}
 }
 
+// What some parser of AWS's files takes in another way than others is not in them.
+func TestAWSFilesAreForEveryParser(t *testing.T) {
+	for _, name := range []string{"awsSharedCredentials", "awsConfig", "env"} {
+		text, err := format.Formats[name].Encode(exampleKeyInShells, format.Options{Region: "eu-west-1", Process: process})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(string(text), "\n") || strings.ContainsAny(string(text), "\r\ufeff\"'\t;") {
+			t.Errorf("%s: %q has quotes, a mark, or other ends of lines", name, text)
+		}
+		for line := range strings.Lines(string(text)) {
+			key, value, _ := strings.Cut(line, "=")
+			switch key = strings.TrimSpace(key); {
+			case line == "\n", strings.HasPrefix(line, " "):
+				t.Errorf("%s: the line %q is empty, or goes on with the one before", name, line)
+			case strings.Contains(value, "#"):
+				t.Errorf("%s: the line %q ends with a comment", name, line)
+			case key == "aws_security_token", key == "AWS_SECURITY_TOKEN":
+				t.Errorf("%s: %s outranks the session token, and is old", name, key)
+			case name != "env" && key != strings.ToLower(key) && !strings.HasPrefix(line, "#"):
+				t.Errorf("%s: the key %s is not in lower case", name, key)
+			}
+		}
+	}
+}
+
 // What is written for a region and a profile that nobody checked does not break out.
 func TestAWSConfigRefusesWhatCouldBreakOut(t *testing.T) {
 	for _, options := range []format.Options{

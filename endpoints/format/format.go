@@ -25,17 +25,40 @@ type Format struct {
 	AccessKey, Bearer bool
 	// Public says that the content shows nothing of the credential and outlives it.
 	Public bool
+	// Answer says that what Encode returns answers one question, asked now: it is for programs to print,
+	// and a file with it would soon be wrong.
+	Answer bool
 }
 
-// Options are what the formats can be told. The zero value is right for all of them but awsConfig.
+// Options are what the formats can be told. The zero value is right for all of them, except that awsConfig
+// needs Process, and execCredential of an access key Cluster, STSHost and STSRegion. Formats ignore what is
+// not for them.
 type Options struct {
-	// Profile is the section of an AWS shared credentials or config file; empty means "default". Other
-	// formats ignore it, and [Check] refuses it there.
+	// Profile is the section of an AWS shared credentials or config file; empty means "default". [Check]
+	// refuses it for other formats.
 	Profile string
 	// Region is what awsConfig and env name as the region to work in: "eu-west-1". Empty if it is not known.
 	Region string
-	// Process is what awsConfig has run. Required there.
+	// Process is what awsConfig has run.
 	Process Process
+	// Cluster is the name of the EKS cluster that an execCredential is for.
+	Cluster string
+	// STSHost is the host name of the STS that the cluster is to ask who has signed:
+	// "sts.eu-west-1.amazonaws.com". It has to be in the cluster's partition. STSRegion is the one that
+	// requests to it are signed for.
+	STSHost, STSRegion string
+	// ExecInfo is what client-go gives to its plugins in KUBERNETES_EXEC_INFO, for an execCredential;
+	// empty means version v1.
+	ExecInfo string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+func (o Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
 }
 
 // Formats are all formats, by the names that configurations and the command line use.
@@ -44,6 +67,8 @@ var Formats = map[string]Format{
 	"awsSharedCredentials": {Encode: awsSharedCredentials, AccessKey: true},
 	"credentialProcess":    {Encode: credentialProcess, AccessKey: true},
 	"env":                  {Encode: env, AccessKey: true},
+	"execCredential":       {Encode: execCredential, AccessKey: true, Bearer: true, Answer: true},
+	"executable":           {Encode: executable, Bearer: true, Answer: true},
 	"json":                 {Encode: jsonDocument, AccessKey: true, Bearer: true},
 	"token":                {Encode: token, Bearer: true},
 }
@@ -51,17 +76,18 @@ var Formats = map[string]Format{
 // Names lists the formats in alphabetical order.
 func Names() []string { return slices.Sorted(maps.Keys(Formats)) }
 
-// Check reports what is wrong with the choice of a format and its options, in the fields "format"
-// and "profile"; nil if nothing is.
+// Check reports what is wrong with the choice of a format for a file, and with its options, in the fields
+// "format" and "profile"; nil if nothing is.
 func Check(name string, o Options) []refresher.FieldError {
 	var problems []refresher.FieldError
+	lasting := slices.DeleteFunc(Names(), func(name string) bool { return Formats[name].Answer })
 	complain := func(field, problem string) {
 		problems = append(problems, refresher.FieldError{Field: field, Problem: problem})
 	}
 	if name == "" {
-		complain("format", "is missing: one of "+strings.Join(Names(), ", "))
-	} else if _, known := Formats[name]; !known {
-		complain("format", fmt.Sprintf("must be one of %s, not %q", strings.Join(Names(), ", "), name))
+		complain("format", "is missing: one of "+strings.Join(lasting, ", "))
+	} else if !slices.Contains(lasting, name) {
+		complain("format", fmt.Sprintf("must be one of %s, not %q", strings.Join(lasting, ", "), name))
 	}
 	switch {
 	case o.Profile == "":

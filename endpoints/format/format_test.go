@@ -78,21 +78,33 @@ func TestEncodeGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", test.golden+".golden")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s changed (-want +got):\n%s", path, diff)
-			}
+			goldenFile(t, test.golden, got)
 		})
 	}
+}
+
+// goldenFile compares what was encoded with a file.
+func goldenFile(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s changed (-want +got):\n%s", path, diff)
+	}
+}
+
+// atHand are options with which every format has what it needs.
+var atHand = format.Options{
+	Cluster: "prod", STSHost: "sts.eu-west-1.amazonaws.com", STSRegion: "eu-west-1", Process: process,
+	Now: func() time.Time { return expires.Add(-time.Hour) },
 }
 
 // A format encodes exactly the shapes that its row of the table claims.
@@ -104,10 +116,10 @@ func TestFormatsAcceptWhatTheySay(t *testing.T) {
 			accepted   bool
 		}{
 			{"an access key", exampleKeyInShells, f.AccessKey},
-			{"a bearer", exampleBearer, f.Bearer},
+			{"a bearer", bearer("a.b.c", refresher.TypeJWT), f.Bearer},
 			{"nothing", refresher.Credential{}, false},
 		} {
-			if _, err := f.Encode(test.credential, format.Options{Process: process}); (err == nil) != test.accepted {
+			if _, err := f.Encode(test.credential, atHand); (err == nil) != test.accepted {
 				t.Errorf("%s: Encode(%s) = %v, accepted should be %t", name, test.what, err, test.accepted)
 			}
 		}
@@ -140,7 +152,7 @@ func TestEncodeRefusesValuesThatCouldBreakOut(t *testing.T) {
 		}
 		for which, credential := range credentials {
 			for formatName, f := range format.Formats {
-				got, err := f.Encode(credential, format.Options{Process: process})
+				got, err := f.Encode(credential, atHand)
 				if err == nil {
 					t.Errorf("%s: Encode with %s in %s = %q, want an error", formatName, name, which, got)
 				} else if strings.Contains(err.Error(), hidden) {
@@ -164,6 +176,7 @@ func TestCheck(t *testing.T) {
 		{"a bracket in a profile", "awsSharedCredentials", "a]b", []refresher.FieldError{{Field: "profile", Problem: badName}}},
 		{"a line break in a profile", "awsSharedCredentials", "a\n", []refresher.FieldError{{Field: "profile", Problem: badName}}},
 		{"the prefix of the config file", "awsSharedCredentials", "profile x", []refresher.FieldError{{Field: "profile", Problem: badName}}},
+		{"what is printed only", "executable", "", []refresher.FieldError{{Field: "format", Problem: `must be one of awsConfig, awsSharedCredentials, credentialProcess, env, json, token, not "executable"`}}},
 		{"an unknown format", "yaml", "", []refresher.FieldError{{Field: "format", Problem: `must be one of awsConfig, awsSharedCredentials, credentialProcess, env, json, token, not "yaml"`}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
@@ -115,15 +116,24 @@ func get(s *endpoints.Server, target string) *httptest.ResponseRecorder {
 
 func TestAnswers(t *testing.T) {
 	const v1 = "/computeMetadata/v1/"
-	header := func(r *http.Request, values ...string) *http.Request {
-		r.Header["Metadata-Flavor"] = values
+	header := func(name string, values ...string) *http.Request {
+		r := request("GET", v1+"project/project-id")
+		r.Header[name] = values
 		return r
 	}
-	forwarded := request("GET", v1+"project/project-id")
-	forwarded.Header.Set("X-Forwarded-For", "")
+	noFlavor := func(target string) *http.Request {
+		r := request("GET", target)
+		r.Header.Del("Metadata-Flavor")
+		return r
+	}
+	spoilt := func(spoil func(*http.Request)) *http.Request {
+		r := request("GET", v1+"project/project-id")
+		spoil(r)
+		return r
+	}
 	for name, r := range map[string]*http.Request{
 		"root":                      request("GET", "/"),
-		"root_without_flavor":       header(request("GET", "/")),
+		"root_without_flavor":       noFlavor("/"),
 		"directory":                 request("GET", v1+"instance/"),
 		"directory_json":            request("GET", v1+"instance/?alt=json"),
 		"directory_redirect":        request("GET", v1+"instance"),
@@ -131,36 +141,88 @@ func TestAnswers(t *testing.T) {
 		"directory_recursive":       request("GET", v1+"?recursive=true"),
 		"directory_recursive_text":  request("GET", v1+"?recursive=true&alt=text"),
 		"directory_empty":           request("GET", v1+"project/attributes/"),
+		"directory_empty_recursive": request("GET", v1+"project/attributes/?recursive=true"),
 		"accounts":                  request("GET", accounts),
 		"accounts_recursive":        request("GET", accounts+"?recursive=true"),
 		"account":                   request("GET", accounts+"default/"),
 		"account_recursive":         request("GET", accounts+email+"/?recursive=true"),
+		"account_direct_recursive":  request("GET", accounts+direct+"/?recursive=true"),
+		"account_unknown":           request("GET", accounts+"other@sample-project.iam.gserviceaccount.com/token"),
 		"leaf":                      request("GET", v1+"project/project-id"),
 		"leaf_json":                 request("GET", v1+"project/project-id?alt=json"),
 		"leaf_number":               request("GET", v1+"project/numeric-project-id"),
 		"leaf_number_json":          request("GET", v1+"project/numeric-project-id?alt=json"),
 		"leaf_list":                 request("GET", accounts+"default/scopes"),
 		"leaf_list_json":            request("GET", accounts+"default/scopes?alt=json"),
+		"leaf_empty":                request("GET", v1+"instance/attributes/Own_Name"),
+		"leaf_with_slash":           request("GET", v1+"project/project-id/"),
 		"token":                     request("GET", accounts+"default/token"),
+		"token_scopes":              request("GET", accounts+email+"/token?scopes="+platform+",openid"),
+		"token_scopes_not_text":     request("GET", accounts+"default/token?scopes=a%00"),
+		"token_not_ready":           request("GET", accounts+"cold/token"),
 		"token_denied":              request("GET", accounts+"denied/token"),
+		"token_just_expired":        request("GET", accounts+"old/token"),
+		"token_scopes_not_allowed":  request("GET", accounts+"unlisted/token?scopes=a"),
+		"token_too_many_scopes":     request("GET", accounts+"many/token?scopes=a"),
+		"token_of_another_cloud":    request("GET", accounts+"key/token"),
 		"identity":                  request("GET", accounts+"default/identity?audience=https://service.test/x?y=z&format=full"),
 		"identity_without_audience": request("GET", accounts+"default/identity"),
+		"identity_audience_no_text": request("GET", accounts+"default/identity?audience=%0a%00"),
 		"identity_cannot":           request("GET", accounts+direct+"/identity?audience=a"),
-		"no_flavor":                 header(request("GET", v1+"project/project-id")),
-		"wrong_flavor":              header(request("GET", v1+"project/project-id"), "google"),
-		"two_flavors":               header(request("GET", v1+"project/project-id"), "Google", "Google"),
-		"forwarded":                 forwarded,
+		"identity_not_ready":        request("GET", accounts+"cold/identity?audience=a"),
+		"identity_denied":           request("GET", accounts+"denied/identity?audience=a"),
+		"identity_not_allowed":      request("GET", accounts+"unlisted/identity?audience=a"),
+		"identity_none_for_long":    request("GET", accounts+"accessonly/identity?audience=a"),
+		"identity_of_another_cloud": request("GET", accounts+"key/identity?audience=a"),
+		"no_flavor":                 noFlavor(v1 + "project/project-id"),
+		"no_flavor_unknown":         noFlavor(v1 + "other"),
+		"wrong_flavor":              header("Metadata-Flavor", "google"),
+		"two_flavors":               header("Metadata-Flavor", "Google", "Google"),
+		"forwarded":                 header("X-Forwarded-For", ""),
+		"web_page":                  header("Origin", "https://attacker.example"),
+		"many_fields":               header("X-A", make([]string, 101)...),
+		"other_host":                spoilt(func(r *http.Request) { r.Host = "attacker.example" }),
+		"no_host":                   spoilt(func(r *http.Request) { r.Host = "" }),
+		"large_body":                spoilt(func(r *http.Request) { r.ContentLength = 5 << 10 }),
+		"chunked_body":              spoilt(func(r *http.Request) { r.ContentLength = -1 }),
+		"bad_limit":                 request("GET", v1+"project/project-id?wait_for_change=true&timeout_sec=1.5"),
 		"unknown":                   request("GET", v1+"instance/disks/"),
+		"v1beta1":                   request("GET", "/computeMetadata/v1beta1/instance/service-accounts/default/token"),
 		"wrong_method":              request("POST", v1+"project/project-id"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := full(fresh)
-			if strings.HasSuffix(name, "_denied") {
-				o.Accounts = append(o.Accounts, gcemetadata.Account{Email: "denied", Provider: fails(refresher.Denied, "invalid_target")})
-			}
-			endpointstest.Golden(t, name, serve(newServer(t, o), r).Result())
+			synctest.Test(t, func(t *testing.T) { // so that waiting takes no time
+				o := full(fresh)
+				if strings.HasPrefix(name, "token_") || strings.HasPrefix(name, "identity_") {
+					o = troubled()
+				}
+				endpointstest.Golden(t, name, serve(newServer(t, o), r).Result())
+			})
 		})
 	}
+}
+
+// troubled also has an account for each way in which there can be no token.
+func troubled() gcemetadata.Options {
+	cold := fails(refresher.Transient, refresher.CodeNotReady)
+	o := full(fresh)
+	for name, p := range map[string]provider{
+		"cold":       cold,
+		"denied":     fails(refresher.Denied, "invalid_target"),
+		"unlisted":   fails(refresher.Denied, refresher.CodeTargetNotAllowed),
+		"many":       fails(refresher.Transient, refresher.CodeTooManyTargets),
+		"accessonly": split(fresh, cold),
+		"old": func(context.Context, refresher.Target) (refresher.Credential, error) {
+			return refresher.Credential{Value: refresher.Bearer{Token: "ya29.x"}, Expires: now}, nil
+		},
+		"key": func(context.Context, refresher.Target) (refresher.Credential, error) {
+			return refresher.Credential{Value: refresher.AccessKey{ID: "AKIA", Secret: "s", SessionToken: "t"}, Expires: now.Add(time.Hour)}, nil
+		},
+	} {
+		o.Accounts = append(o.Accounts, gcemetadata.Account{Email: name, Provider: p, IDTokens: true})
+	}
+	slices.SortFunc(o.Accounts[2:], func(a, b gcemetadata.Account) int { return strings.Compare(a.Email, b.Email) })
+	return o
 }
 
 // Whatever is wrong, a client has to see whom it talks to.

@@ -33,6 +33,8 @@ func TestWaitForChange(t *testing.T) {
 		{"with the largest limit", "wait_for_change=true&timeout_sec=18446744073709551615", 200, time.Minute},
 		{"with a limit that is none", "wait_for_change=true&timeout_sec=x", 400, 0},
 		{"with a negative limit", "wait_for_change=true&timeout_sec=-1", 400, 0},
+		{"an etag alone", "last_etag=" + etag, 200, 0},
+		{"a limit alone", "timeout_sec=5", 200, 0},
 		{"knowing the value", "wait_for_change=true&last_etag=" + etag, 200, time.Minute},
 		{"knowing the value, with a limit", "wait_for_change=true&last_etag=" + etag + "&timeout_sec=7", 200, 7 * time.Second},
 		{"knowing another value", "wait_for_change=true&last_etag=0123456789abcdef", 200, 0},

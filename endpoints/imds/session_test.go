@@ -12,6 +12,7 @@ import (
 
 	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/endpoints/imds"
+	"github.com/wisp-sidecar/wisp/refresher"
 )
 
 func TestTTL(t *testing.T) {
@@ -119,14 +120,27 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// A token for a new one is not asked for, whatever else is sent.
-func TestPutNeedsNoToken(t *testing.T) {
-	x := newOutlet(t, full(nil))
-	for _, token := range []string{"", "X-aws-ec2-metadata-token: x\n", "X-aws-ec2-metadata-token: TOKEN\n"} {
-		if answer := x.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60\n" + token); answer.StatusCode != http.StatusOK {
-			t.Errorf("PUT with %q = %d, want 200", token, answer.StatusCode)
+// Whatever becomes of the credential and whatever else is sent, there is a token at once: the SDKs for Go,
+// JavaScript and .NET take a 403, 404 or 405 for a server that knows version 1 only, and remember that.
+func TestPutAlwaysGivesAToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		for name, p := range map[string]provider{
+			"a credential": yields(credential), "none yet": fails(refresher.Transient), "none, as the cloud refuses": fails(refresher.Denied), "a defect": nil,
+		} {
+			for _, o := range []imds.Options{full(p), bare(p), v1(full(p))} {
+				x := newOutlet(t, o)
+				for _, token := range []string{"", "X-aws-ec2-metadata-token: x\n", "X-aws-ec2-metadata-token: TOKEN\n"} {
+					if answer := x.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60\n" + token); answer.StatusCode != http.StatusOK {
+						t.Errorf("%s: PUT with %q = %d, want 200", name, token, answer.StatusCode)
+					}
+				}
+			}
 		}
-	}
+		if held := time.Since(start); held != 0 {
+			t.Errorf("the tokens took %v", held)
+		}
+	})
 }
 
 func TestTokensExpire(t *testing.T) {

@@ -2,7 +2,6 @@ package imds
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
 	"maps"
 	"net/http"
 	"slices"
@@ -80,7 +79,11 @@ type profile struct {
 // newProfile makes the id, which is opaque, of the ARN: always the same one of the form that IAM uses.
 func newProfile(arn string, now time.Time) profile {
 	sum := sha256.Sum256([]byte(arn))
-	return profile{success, stamp(now), arn, "AIPA" + base32.StdEncoding.EncodeToString(sum[:])[:17]}
+	id := sum[:17]
+	for i, b := range id {
+		id[i] = 'A' + b%26
+	}
+	return profile{success, stamp(now), arn, "AIPA" + string(id)}
 }
 
 // An instance is the document instance-identity/document, which older SDKs take the region from. It has

@@ -86,3 +86,14 @@ func (o Options) signingRegion() string {
 	}
 	return o.Region
 }
+
+// STS is the host name of the STS in o's region, and the region that requests to it are signed for; both
+// are empty if o names no region. Endpoint and DualStack do not count: it is for requests that are
+// handed to others, EKS clusters say, who know the plain names only.
+func (o Options) STS() (host, region string) {
+	if o.Region == "" {
+		return "", ""
+	}
+	o.Endpoint, o.DualStack = "", false
+	return strings.TrimPrefix(o.url(), "https://"), o.signingRegion()
+}

@@ -166,6 +166,29 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
+// What is signed for others to send goes to the plain name.
+func TestSTS(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		options      awssts.Options
+		host, region string
+	}{
+		{"regional", awssts.Options{Region: "eu-central-1"}, "sts.eu-central-1.amazonaws.com", "eu-central-1"},
+		{"dual stack", awssts.Options{Region: "eu-central-1", DualStack: true}, "sts.eu-central-1.amazonaws.com", "eu-central-1"},
+		{"FIPS", awssts.Options{Region: "us-east-2", FIPS: true}, "sts-fips.us-east-2.amazonaws.com", "us-east-2"},
+		{"FIPS and dual stack in GovCloud", awssts.Options{Region: "us-gov-east-1", FIPS: true, DualStack: true}, "sts.us-gov-east-1.amazonaws.com", "us-gov-east-1"},
+		{"China", awssts.Options{Region: "cn-north-1"}, "sts.cn-north-1.amazonaws.com.cn", "cn-north-1"},
+		{"global", awssts.Options{Region: "aws-global"}, "sts.amazonaws.com", "us-east-1"},
+		{"legacy", awssts.Options{Region: "eu-central-1", Legacy: true}, "sts.amazonaws.com", "us-east-1"},
+		{"another endpoint", awssts.Options{Region: "eu-central-1", Endpoint: "https://proxy.example"}, "sts.eu-central-1.amazonaws.com", "eu-central-1"},
+		{"another service", awssts.Options{Endpoint: "https://minio.example"}, "", ""},
+	} {
+		if host, region := test.options.STS(); host != test.host || region != test.region {
+			t.Errorf("%s: STS = %s, %s, want %s, %s", test.name, host, region, test.host, test.region)
+		}
+	}
+}
+
 // The SDK knows the same names by generated rules: they must agree.
 func TestEndpointsAreThoseOfTheSDK(t *testing.T) {
 	regions := map[string]string{

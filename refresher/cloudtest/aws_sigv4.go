@@ -19,28 +19,24 @@ const (
 	signatureLife = 15 * time.Minute
 )
 
-// authenticate verifies the request's Signature Version 4 in its Authorization header and returns
-// the session that signed it.
+// authenticate verifies the request's Signature Version 4, in its Authorization header or in its query,
+// and returns the session that signed it.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 func (a *AWS) authenticate(call awsCall) (session, *awsError) {
-	authorization := call.Header.Get("Authorization")
-	if authorization == "" {
-		return session{}, &awsError{http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token"}
+	claimed, failure := claimedBy(call)
+	if failure != nil {
+		return session{}, failure
 	}
-	claimed, ok := parseAuthorization(authorization)
-	if !ok {
-		return session{}, &awsError{http.StatusBadRequest, "IncompleteSignature", "Authorization header is not in the form of AWS4-HMAC-SHA256"}
-	}
-	signed, err := time.Parse(amzDate, call.Header.Get("X-Amz-Date"))
+	signed, err := time.Parse(amzDate, claimed.at)
 	if err != nil {
-		return session{}, &awsError{http.StatusBadRequest, "IncompleteSignature", "Date must be in ISO-8601 'basic format'"}
+		return session{}, incompleteSignature("Date must be in ISO-8601 'basic format'")
 	}
-	// The token in the header decides, not only the key: a session's key without its token is as
+	// The token that is sent decides, not only the key: a session's key without its token is as
 	// unknown as any other.
 	a.mu.Lock()
 	s, ok := a.sessions[claimed.keyID]
 	a.mu.Unlock()
-	if !ok || call.Header.Get("X-Amz-Security-Token") != s.token {
+	if !ok || claimed.token != s.token {
 		return session{}, &awsError{http.StatusForbidden, "InvalidClientTokenId", "The security token included in the request is invalid."}
 	}
 	now := a.now()
@@ -61,12 +57,40 @@ func mismatch(message string) *awsError {
 	return &awsError{http.StatusForbidden, "SignatureDoesNotMatch", message}
 }
 
-// An authorization is the content of the header of that name.
+// An authorization is the content of the header of that name, and of those that belong to it; or what the
+// query of a presigned request has instead.
 type authorization struct {
 	keyID                 string
 	date, region, service string // the credential scope
 	headers               []string
 	signature             string
+	at                    string // X-Amz-Date
+	token                 string // X-Amz-Security-Token
+	presigned             bool
+}
+
+// claimedBy finds the authorization of a call.
+func claimedBy(call awsCall) (authorization, *awsError) {
+	header := call.Header.Get("Authorization")
+	presigned := call.URL.Query().Has(querySignature)
+	switch {
+	case header != "" && presigned:
+		return authorization{}, &awsError{http.StatusBadRequest, "InvalidRequest", "Only one auth mechanism allowed"}
+	case presigned:
+		return parsePresigned(call.URL.Query())
+	case header == "":
+		return authorization{}, &awsError{http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token"}
+	}
+	claimed, ok := parseAuthorization(header)
+	if !ok {
+		return authorization{}, incompleteSignature("Authorization header is not in the form of AWS4-HMAC-SHA256")
+	}
+	claimed.at, claimed.token = call.Header.Get("X-Amz-Date"), call.Header.Get("X-Amz-Security-Token")
+	return claimed, nil
+}
+
+func incompleteSignature(message string) *awsError {
+	return &awsError{http.StatusBadRequest, "IncompleteSignature", message}
 }
 
 var authorizationForm = regexp.MustCompile(
@@ -108,7 +132,7 @@ func (a authorization) check(call awsCall, signed, now time.Time) string {
 	if !slices.Contains(a.headers, "host") {
 		return "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
 	}
-	if !slices.Contains(a.headers, "x-amz-date") {
+	if !a.presigned && !slices.Contains(a.headers, "x-amz-date") {
 		return "'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization."
 	}
 	if oldest := now.Add(-signatureLife); signed.Before(oldest.Truncate(time.Second)) {
@@ -127,7 +151,7 @@ func (a authorization) sign(call awsCall, secret string) string {
 	scope := strings.Join([]string{a.date, a.region, a.service, "aws4_request"}, "/")
 	stringToSign := strings.Join([]string{
 		"AWS4-HMAC-SHA256",
-		call.Header.Get("X-Amz-Date"),
+		a.at,
 		scope,
 		hexSHA256([]byte(a.canonical(call))),
 	}, "\n")
@@ -143,7 +167,9 @@ func (a authorization) sign(call awsCall, secret string) string {
 // canonical writes the request in the form that is signed. The path is always "/".
 func (a authorization) canonical(call awsCall) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n/\n%s\n", call.Method, canonicalQuery(call.URL.Query()))
+	query := call.URL.Query()
+	query.Del(querySignature)
+	fmt.Fprintf(&b, "%s\n/\n%s\n", call.Method, canonicalQuery(query))
 	for _, name := range a.headers {
 		value := strings.Join(call.Header.Values(name), ",")
 		if name == "host" {

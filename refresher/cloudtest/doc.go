@@ -13,8 +13,8 @@
 // An [Issuer] mints service-account tokens; [GitHub], [AzureIMDS], [GCEMetadata], [EC2], [AWSContainer] and
 // [SAMLIdP] have proofs of their own; each cloud fetches the issuer's keys over its Transport
 // and verifies them with a [Verifier]. A [Kubelet] writes tokens to disk the way the real one does.
-// Each service embeds a [Faults], which makes it fail, throttle, hang or lie on request, and counts
-// calls.
+// An [EKS] is a cluster that has AWS tell whose a token is. Each service embeds a [Faults], which makes
+// it fail, throttle, hang or lie on request, and counts calls.
 //
 // Nothing here opens a socket, keeps a goroutine, or asks a clock other than the Now it was given
 // for the time. So everything works in a testing/synctest bubble (over [Network]) as well

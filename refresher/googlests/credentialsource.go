@@ -1,6 +1,7 @@
 package googlests
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -52,25 +53,41 @@ type SubjectAWS struct {
 
 // sourceDocument is the member credential_source.
 type sourceDocument struct {
-	File       string                      `json:"file"`
-	URL        string                      `json:"url"`
-	Headers    map[string]refresher.Secret `json:"headers"`
-	Executable *struct {
-		Command       string `json:"command"`
-		TimeoutMillis *int64 `json:"timeout_millis"`
-		OutputFile    string `json:"output_file"`
-	} `json:"executable"`
-	Certificate *struct{} `json:"certificate"`
+	File        string              `json:"file,omitempty"`
+	URL         string              `json:"url,omitempty"`
+	Headers     sentHeaders         `json:"headers,omitempty"`
+	Executable  *executableDocument `json:"executable,omitempty"`
+	Certificate *struct{}           `json:"certificate,omitempty"`
 
-	EnvironmentID   string `json:"environment_id"`
-	RegionURL       string `json:"region_url"`
-	VerificationURL string `json:"regional_cred_verification_url"`
-	SessionTokenURL string `json:"imdsv2_session_token_url"`
+	EnvironmentID   string `json:"environment_id,omitempty"`
+	RegionURL       string `json:"region_url,omitempty"`
+	VerificationURL string `json:"regional_cred_verification_url,omitempty"`
+	SessionTokenURL string `json:"imdsv2_session_token_url,omitempty"`
 
-	Format struct {
-		Type  string `json:"type"`
-		Field string `json:"subject_token_field_name"`
-	} `json:"format"`
+	Format formatDocument `json:"format,omitzero"`
+}
+
+type executableDocument struct {
+	Command       string `json:"command"`
+	TimeoutMillis *int64 `json:"timeout_millis,omitempty"`
+	OutputFile    string `json:"output_file,omitempty"`
+}
+
+type formatDocument struct {
+	Type  string `json:"type"`
+	Field string `json:"subject_token_field_name,omitempty"`
+}
+
+// sentHeaders are headers that JSON shows: in a document they stand as they are.
+type sentHeaders map[string]refresher.Secret
+
+// MarshalJSON implements [json.Marshaler].
+func (h sentHeaders) MarshalJSON() ([]byte, error) {
+	revealed := make(map[string]string, len(h))
+	for name, value := range h {
+		revealed[name] = value.Reveal()
+	}
+	return json.Marshal(revealed)
 }
 
 // Limits and default of an executable's timeout_millis.

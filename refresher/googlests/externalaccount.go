@@ -17,23 +17,24 @@ type ExternalAccount struct {
 	Source  CredentialSource
 }
 
-// externalAccount is the document, as far as it is understood. Fields for applications, such as
-// token_info_url, are left out.
+// externalAccount is the document, as far as it is understood, in the order in which gcloud writes it.
 type externalAccount struct {
-	Type             string `json:"type"`
-	Audience         string `json:"audience"`
-	SubjectTokenType string `json:"subject_token_type"`
-	TokenURL         string `json:"token_url"`
-	ImpersonationURL string `json:"service_account_impersonation_url"`
+	UniverseDomain   string         `json:"universe_domain,omitempty"`
+	Type             string         `json:"type"`
+	Audience         string         `json:"audience"`
+	SubjectTokenType string         `json:"subject_token_type"`
+	TokenURL         string         `json:"token_url"`
+	Source           sourceDocument `json:"credential_source"`
+	WorkforceProject string         `json:"workforce_pool_user_project,omitempty"`
+	ImpersonationURL string         `json:"service_account_impersonation_url,omitempty"`
 	Impersonation    struct {
 		LifetimeSeconds int64 `json:"token_lifetime_seconds"`
-	} `json:"service_account_impersonation"`
-	QuotaProject     string           `json:"quota_project_id"`
-	WorkforceProject string           `json:"workforce_pool_user_project"`
-	UniverseDomain   string           `json:"universe_domain"`
-	ClientID         string           `json:"client_id"`
-	ClientSecret     refresher.Secret `json:"client_secret"`
-	Source           sourceDocument   `json:"credential_source"`
+	} `json:"service_account_impersonation,omitzero"`
+	TokenInfoURL string `json:"token_info_url,omitempty"` // for gcloud; it has no meaning here
+	QuotaProject string `json:"quota_project_id,omitempty"`
+	// A client is only read: a Secret is never written.
+	ClientID     string           `json:"client_id,omitempty"`
+	ClientSecret refresher.Secret `json:"client_secret,omitempty"`
 }
 
 // impersonationURL is the one form that the libraries know, see [Options.ImpersonationURL].

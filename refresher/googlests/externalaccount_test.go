@@ -263,6 +263,11 @@ func FuzzFromExternalAccount(f *testing.F) {
 		if o.Transport = transport; o.Check() != nil {
 			return
 		}
+		if again, err := account.Marshal(); err == nil {
+			if _, problems := googlests.FromExternalAccount(again); len(problems) > 0 {
+				t.Errorf("accepted %q, and refuses what is written of it: %v", text, problems)
+			}
+		}
 		if _, err := googlests.New(o); err != nil {
 			t.Errorf("New refuses what Check accepts: %v", err)
 		}

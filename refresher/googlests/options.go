@@ -263,9 +263,7 @@ func New(o Options) (*Exchanger, error) {
 	if o.Transport == nil {
 		return nil, errors.New("google: a Transport is required")
 	}
-	universe := cmp.Or(o.UniverseDomain, defaultUniverse)
-	o.TokenURL = cmp.Or(o.TokenURL, "https://sts."+universe+"/v1/token")
-	o.ImpersonationURL = cmp.Or(strings.TrimRight(o.ImpersonationURL, "/"), "https://iamcredentials."+universe)
+	o = o.withURLs()
 	o.Lifetime = cmp.Or(o.Lifetime, defaultLifetime)
 	o.Delegates = slices.Clone(o.Delegates)
 	o.Scopes = slices.Clone(o.Scopes)
@@ -273,6 +271,14 @@ func New(o Options) (*Exchanger, error) {
 		o.Scopes = []string{CloudPlatform}
 	}
 	return &Exchanger{o: o, client: o.Transport.Client()}, nil
+}
+
+// withURLs fills in where the services are.
+func (o Options) withURLs() Options {
+	o.UniverseDomain = cmp.Or(o.UniverseDomain, defaultUniverse)
+	o.TokenURL = cmp.Or(o.TokenURL, "https://sts."+o.UniverseDomain+"/v1/token")
+	o.ImpersonationURL = cmp.Or(strings.TrimRight(o.ImpersonationURL, "/"), "https://iamcredentials."+o.UniverseDomain)
+	return o
 }
 
 // FleetPool is the pool of a GKE fleet, PROJECT.svc.id.goog, if audience names a provider of one, else

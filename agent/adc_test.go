@@ -1,0 +1,115 @@
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/oauth2/google/externalaccount"
+
+	"github.com/wisp-sidecar/wisp/agent"
+	"github.com/wisp-sidecar/wisp/refresher/googlests"
+)
+
+// A document for each kind of source leads Google's library to the same account as wisp's own exchange; and
+// wisp itself takes it for an identity.
+func TestExternalAccount(t *testing.T) {
+	w := newWorld(t)
+	document := w.document(subjectIdentity+googleIdentity+entraIdentity, genericOutlets)
+	w.run(w.agent(document, agent.Options{}))
+	w.started()
+	c, err := agent.Parse("config.yaml", document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byURL, err := c.SubjectTokenURL("itself")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range map[string]googlests.CredentialSource{
+		"file": {File: &googlests.SubjectFile{Path: filepath.Join(w.dir, "tokens", "google")}},
+		"url":  {URL: byURL},
+	} {
+		text, err := c.ExternalAccount("google", source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(w.dir, name+".json")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var written struct {
+			Audience         string                            `json:"audience"`
+			SubjectTokenType string                            `json:"subject_token_type"`
+			TokenURL         string                            `json:"token_url"`
+			ImpersonationURL string                            `json:"service_account_impersonation_url"`
+			Source           *externalaccount.CredentialSource `json:"credential_source"`
+		}
+		if err := json.Unmarshal(text, &written); err != nil {
+			t.Fatal(err)
+		}
+		tokens, err := externalaccount.NewTokenSource(context.Background(), externalaccount.Config{
+			Audience: written.Audience, SubjectTokenType: written.SubjectTokenType, TokenURL: written.TokenURL,
+			ServiceAccountImpersonationURL: written.ImpersonationURL, CredentialSource: written.Source, Scopes: []string{platform},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tokens.Token()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		w.secret(got.AccessToken)
+		if principal, valid := w.google.Principal(got.AccessToken); !valid || principal != "serviceAccount:"+googleAccount {
+			t.Errorf("%s: the library's token is that of %q, %v", name, principal, valid)
+		}
+		if _, err := agent.Parse("config.yaml", []byte("identities: [{name: google, externalAccount: {path: "+path+"}}]\nupstream: {allowInsecureLoopback: true}\n")); err != nil {
+			t.Errorf("%s: wisp does not take it for an identity: %v", name, err)
+		}
+	}
+}
+
+func TestExternalAccountRefuses(t *testing.T) {
+	w := newWorld(t)
+	c, err := agent.Parse("config.yaml", w.document(awsIdentity+googleIdentity+subjectIdentity, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := googlests.CredentialSource{File: &googlests.SubjectFile{Path: "/token"}}
+	for identity, want := range map[string]string{
+		"other":  `there is no identity "other"`,
+		"aws":    `identity "aws" has the exchange aws; an external_account file is for google`,
+		"itself": `identity "itself" has the exchange subject; an external_account file is for google`,
+	} {
+		if got, err := c.ExternalAccount(identity, file); err == nil || err.Error() != want {
+			t.Errorf("ExternalAccount(%s) = %s, %v, want %s", identity, got, err, want)
+		}
+	}
+	if _, err := c.ExternalAccount("google", googlests.CredentialSource{}); err == nil || !strings.HasPrefix(err.Error(), `identity "google": external_account: credential_source: `) {
+		t.Errorf("without a source: %v", err)
+	}
+	if got, err := c.SubjectTokenURL("itself"); err == nil || err.Error() != `there is no outlet subjectToken for identity "itself"` {
+		t.Errorf("SubjectTokenURL without an outlet = %v, %v", got, err)
+	}
+}
+
+func TestFormatOptions(t *testing.T) {
+	c, err := agent.Load("testdata/config/good/everything.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for identity, want := range map[string][2]string{
+		"aws":           {"sts.us-gov-west-1.amazonaws.com", "us-gov-west-1"}, // although it is asked by dual stack
+		"aws-elsewhere": {"", ""},                                             // no region
+		"google":        {"", ""},
+		"other":         {"", ""},
+	} {
+		o := c.FormatOptions(identity)
+		if got := [2]string{o.STSHost, o.Region}; got != want {
+			t.Errorf("FormatOptions(%s) = %q, want %q", identity, got, want)
+		}
+	}
+}
