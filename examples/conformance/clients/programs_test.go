@@ -57,5 +57,5 @@ func (s *stage) expand(value string) string {
 
 // secrets are those of all outlets.
 func (s *stage) secrets() []string {
-	return []string{s.secret("container.secret"), s.secret("app-service.secret"), s.secret("cloud-shell.secret")}
+	return []string{s.secret("container.secret"), s.secret("app-service.secret"), s.secret("cloud-shell.secret"), s.secret("subject.secret")}
 }

@@ -116,8 +116,10 @@ func newStage(t *testing.T, kit *installation) *stage {
 		s.write(t, name+".token", token)
 		s.late["late-"+name+".token"] = token
 	}
-	s.writeAccounts(t, kit.wisp)
 	s.start(t, kit.wisp)
+	s.writeAccounts(t, kit.wisp)
+	s.write(t, "wrong.secret", "wrong")
+	s.write(t, "aws-process", "[default]\ncredential_process = "+kit.wisp+" credential-process aws-audit --config "+s.dir+"/wisp.yaml\n")
 	return s
 }
 

@@ -91,6 +91,10 @@ var outlets = []outlet{
 	},
 	{
 		name: "wisp credential-process", cloud: aws, gives: keys, who: []string{awsSession},
+		env: map[string]string{"AWS_CONFIG_FILE": "{dir}/aws-process", "AWS_EC2_METADATA_DISABLED": "true"},
+	},
+	{
+		name: awsConfig, cloud: aws, gives: keys, who: []string{awsSession},
 		env: map[string]string{"AWS_CONFIG_FILE": "{dir}/aws-config", "AWS_EC2_METADATA_DISABLED": "true"},
 	},
 	{
@@ -107,6 +111,16 @@ var outlets = []outlet{
 	{
 		name: "gceMetadata, ID token", cloud: google, gives: idToken, who: []string{byIDToken(googleReports, audience)},
 		env: metadataServer, args: []string{audience},
+	},
+	{
+		name: "subjectToken", cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
+		env:     account(accountURL),
+		wrong:   map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "{dir}/" + accountWrong},
+		missing: map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "{dir}/" + accountMissing},
+	},
+	{
+		name: adcFile, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
+		env: account(accountFile),
 	},
 	{
 		name: executable, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
@@ -191,16 +205,26 @@ var exceptions = []exception{
 		checks: []string{coldStart, renewal, outage}, because: "reads the file once",
 	},
 	{
-		clients: []string{"AWS SDK for Java 2"}, outlets: []string{awsFile}, checks: []string{coldStart},
-		because: "looks for the file when it starts, and sees only changes of one that was there",
+		clients: []string{"boto3", "AWS SDK for Go 2", "AWS SDK for JavaScript 3", "AWS SDK for Java 2"}, outlets: []string{awsFile, awsConfig},
+		checks: []string{coldStart}, because: "looks for the file when it starts, and not again if it was not there",
 	},
-	{clients: []string{"compute/metadata for Go"}, outlets: []string{executable, executableFile}, because: "has no credentials but those of a metadata server"},
 	{
-		outlets: []string{webIdentity, executable, executableFile}, checks: []string{outage},
+		clients: []string{"boto3"}, outlets: []string{"imds"}, checks: []string{renewal, outage},
+		because: "takes keys of IMDS to live for a quarter of an hour at least, whatever is said: those of this run do not",
+	},
+	{
+		clients: []string{"compute/metadata for Go"}, outlets: []string{"subjectToken", adcFile, executable, executableFile},
+		because: "has no credentials but those of a metadata server",
+	},
+	{
+		outlets: []string{webIdentity, "subjectToken", adcFile, executable, executableFile}, checks: []string{outage},
 		because: "the client itself asks the cloud, and wisp only has its token",
 	},
-	{outlets: []string{"wisp credential-process", executable, executableFile}, checks: secretChecks, because: "a program has no secret: who may run it, may have the credentials"},
-	{outlets: []string{awsFile, webIdentity, tokenFile}, checks: secretChecks, because: "a file has no secret: its permissions guard it"},
+	{
+		outlets: []string{"wisp credential-process", awsConfig, executable, executableFile}, checks: secretChecks,
+		because: "a program has no secret: it asks by a socket that only its own user can open",
+	},
+	{outlets: []string{awsFile, webIdentity, adcFile, tokenFile}, checks: secretChecks, because: "a file has no secret: its permissions guard it"},
 	{
 		outlets: []string{"imds", "gceMetadata", "gceMetadata, ID token", "azureIMDS", "appService, cloudShell"}, checks: secretChecks,
 		because: "has no secret, only a header that clients always send",
@@ -221,9 +245,11 @@ var (
 
 const (
 	awsFile   = "file: awsSharedCredentials"
+	awsConfig = "file: awsConfig"
 	tokenFile = "file: token"
 
 	webIdentity    = "file: token, web identity"
+	adcFile        = "wisp adc, file"
 	executable     = "wisp executable"
 	executableFile = "wisp executable, output_file"
 )
