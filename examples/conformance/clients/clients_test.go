@@ -34,6 +34,7 @@ func TestClients(t *testing.T) {
 	kit := install(t)
 	s := newStage(t, kit)
 	cast := &company{T: t, kit: kit, stage: s, places: make(chan struct{}, runtime.NumCPU()+1)}
+	cast.env()
 	cast.assemble()
 	defer cast.dismiss()
 	cast.phases()
@@ -44,9 +45,7 @@ func TestClients(t *testing.T) {
 					t.Errorf("%s: %s", check, failure)
 				}
 			}
-			if t.Failed() {
-				t.Logf("the client says:\n%s", p.log.String())
-			}
+			t.Logf("the client says:\n%s", p.log.String())
 		})
 	}
 	cast.report()
@@ -91,7 +90,7 @@ func (c *company) phases() {
 			defer close(done)
 			c.each(coldStart, c.insist)
 		}()
-		<-time.After(2 * time.Second) // by then they have asked
+		<-time.After(5 * time.Second) // by then they have asked, and some have given up
 		c.stage.recover(c.T)
 		<-done
 	})
@@ -254,6 +253,7 @@ func (c *company) refused(p *pairing, changes map[string]string) error {
 	if err != nil {
 		return err
 	}
+	start := time.Now()
 	a, err := process.get(c.Context())
 	said := a.Error + process.end()
 	switch {
@@ -264,7 +264,7 @@ func (c *company) refused(p *pairing, changes map[string]string) error {
 	case slices.ContainsFunc(c.stage.secrets(), func(secret string) bool { return strings.Contains(said, secret) }):
 		return fmt.Errorf("the client tells a secret of wisp's")
 	}
-	fmt.Fprintf(&p.log, "refused: %s\n", a.Error)
+	fmt.Fprintf(&p.log, "refused after %v: %s\n", time.Since(start).Round(10*time.Millisecond), a.Error)
 	return nil
 }
 

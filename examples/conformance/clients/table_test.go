@@ -62,6 +62,8 @@ type outlet struct {
 	who   []string          // whom the cloud takes its clients for, by credential
 	args  []string          // for the drivers
 	env   map[string]string // with placeholders: see expand
+	// kind and identity are what wisp env is asked for, whose answer has to have env; empty if nothing leads there.
+	kind, identity string
 	// wrong and missing are differences from env that make a client show a wrong secret, or none at all; nil if there is no
 	// secret to show. An empty value removes the variable.
 	wrong, missing map[string]string
@@ -69,7 +71,7 @@ type outlet struct {
 
 var outlets = []outlet{
 	{
-		name: "awsContainer", cloud: aws, gives: keys, who: []string{awsSession},
+		name: "awsContainer", kind: "awsContainer", identity: "aws-audit", cloud: aws, gives: keys, who: []string{awsSession},
 		env: map[string]string{
 			"AWS_CONTAINER_CREDENTIALS_FULL_URI":     "http://{outlets}/aws/aws-audit",
 			"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{dir}/container.secret",
@@ -86,7 +88,7 @@ var outlets = []outlet{
 		},
 	},
 	{
-		name: "imds", cloud: aws, gives: keys, who: []string{awsSession},
+		name: "imds", kind: "imds", identity: "aws-audit", cloud: aws, gives: keys, who: []string{awsSession},
 		env: map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://{outlets}", "AWS_EC2_METADATA_V1_DISABLED": "true"},
 	},
 	{
@@ -105,7 +107,7 @@ var outlets = []outlet{
 		},
 	},
 	{
-		name: "gceMetadata", cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
+		name: "gceMetadata", kind: "gceMetadata", identity: "google-reports", cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
 		env: metadataServer,
 	},
 	{
@@ -135,7 +137,7 @@ var outlets = []outlet{
 		env: map[string]string{"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": "{dir}/google-token"},
 	},
 	{
-		name: "appService", cloud: azure, gives: accessToken, who: []string{byClient(entraReports, vault), byClient(entraAudit, vault)},
+		name: "appService", kind: "appService", identity: "azure-audit", cloud: azure, gives: accessToken, who: []string{byClient(entraReports, vault), byClient(entraAudit, vault)},
 		args: []string{"default"},
 		env: map[string]string{
 			"IDENTITY_ENDPOINT": "http://{outlets}/msi/token", "IDENTITY_HEADER": "{app-service.secret}",
@@ -144,7 +146,7 @@ var outlets = []outlet{
 		wrong: map[string]string{"IDENTITY_HEADER": "wrong"},
 	},
 	{
-		name: "appService, 2017-09-01", cloud: azure, gives: accessToken, who: []string{byClient(entraReports, vault)},
+		name: "appService, 2017-09-01", kind: "appService", identity: "azure-audit", cloud: azure, gives: accessToken, who: []string{byClient(entraReports, vault)},
 		env:   map[string]string{"MSI_ENDPOINT": "http://{outlets}/msi/token", "MSI_SECRET": "{app-service.secret}"},
 		wrong: map[string]string{"MSI_SECRET": "wrong"},
 	},
@@ -153,7 +155,7 @@ var outlets = []outlet{
 		env: map[string]string{"MSI_ENDPOINT": "http://{outlets}/cloud-shell"},
 	},
 	{
-		name: "azureIMDS", cloud: azure, gives: accessToken, who: []string{byClient(entraReports, vault), byClient(entraAudit, vault)},
+		name: "azureIMDS", kind: "azureIMDS", identity: "azure-audit", cloud: azure, gives: accessToken, who: []string{byClient(entraReports, vault), byClient(entraAudit, vault)},
 		args: []string{"default"},
 		env: map[string]string{
 			"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://{outlets}",

@@ -41,15 +41,6 @@ func computeMetadata(_ context.Context, asked options) (client, error) {
 	}
 	m := metadata.NewClient(nil)
 	return func(ctx context.Context) (string, []string, error) {
-		for _, read := range []func(context.Context) (string, error){
-			m.ProjectIDWithContext, m.NumericProjectIDWithContext, m.ZoneWithContext, m.InstanceNameWithContext,
-		} {
-			if _, err := read(ctx); err != nil {
-				if _, undefined := errors.AsType[metadata.NotDefinedError](err); !undefined {
-					return "", nil, err
-				}
-			}
-		}
 		token, err := m.GetWithContext(ctx, "instance/service-accounts/default/identity?audience="+audience)
 		if !asked[audience] {
 			var text string
