@@ -125,8 +125,7 @@ func (c *company) phases() {
 	})
 	c.phase(outage, func() {
 		c.stage.renew(c.T)
-		c.stage.fail()
-		c.stage.asked(c.T) // in vain
+		c.stage.asked(c.T, c.stage.fail) // in vain
 		c.each(outage, func(p *pairing) error {
 			_, err := c.good(p)
 			return err

@@ -150,22 +150,27 @@ func (s *stage) recover(t *testing.T) {
 	}
 }
 
-// asked waits until wisp has asked each cloud for a credential once more.
-func (s *stage) asked(t *testing.T) {
+// asked does something, and waits until wisp has asked each cloud for a credential after that.
+func (s *stage) asked(t *testing.T, do func()) {
 	t.Helper()
+	before := map[string]int{}
 	for name, faults := range s.clouds() {
-		before := faults.Calls(exchanges[name])
-		waitFor(t, lifetime, "wisp to ask "+name, func() bool { return faults.Calls(exchanges[name]) > before })
+		before[name] = faults.Calls(exchanges[name])
+	}
+	do()
+	for name, faults := range s.clouds() {
+		waitFor(t, lifetime, "wisp to ask "+name, func() bool { return faults.Calls(exchanges[name]) > before[name] })
 	}
 }
 
 // renew has wisp get all credentials anew, and waits until it has.
 func (s *stage) renew(t *testing.T) {
 	t.Helper()
-	if err := s.wisp.Process.Signal(syscall.SIGUSR1); err != nil {
-		t.Fatal(err)
-	}
-	s.asked(t)
+	s.asked(t, func() {
+		if err := s.wisp.Process.Signal(syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // start starts wisp, and waits until its outlets listen.

@@ -50,6 +50,7 @@ var clients = []client{
 	{name: "azidentity for Go", cloud: azure, from: modules, pack: "github.com/Azure/azure-sdk-for-go/sdk/azidentity", program: goDriver("azidentity")},
 	{name: "adal for Go", cloud: azure, from: modules, pack: "github.com/Azure/go-autorest/autorest/adal", program: goDriver("adal")},
 	{name: "azure-identity for Python", cloud: azure, from: pypi, pack: "azure-identity", program: python("entra.py")},
+	{name: "msal for Python", cloud: azure, from: pypi, pack: "msal", program: python("managed.py")},
 	{name: "@azure/identity for Node.js", cloud: azure, from: npm, pack: "@azure/identity", program: node("entra.mjs")},
 	{name: "azure-identity for Java", cloud: azure, from: maven, pack: "com.azure:azure-identity", program: java("Entra")},
 }
@@ -192,6 +193,7 @@ type exception struct {
 var exceptions = []exception{
 	{clients: librariesOfGoogle, outlets: []string{tokenFile}, because: "no library reads a file with an access token"},
 	{clients: []string{"adal for Go"}, outlets: []string{"appService"}, because: "does not know IDENTITY_ENDPOINT"},
+	{clients: []string{"msal for Python"}, outlets: []string{"appService, cloudShell"}, because: "knows only the real Cloud Shell"},
 	{
 		clients: []string{"azure-identity for Java"}, outlets: []string{"appService, 2017-09-01", "appService, cloudShell"},
 		because: "takes MSI_ENDPOINT for Cloud Shell's, whether or not there is MSI_SECRET, and sends it GET, where Cloud Shell is POST",
