@@ -12,10 +12,7 @@ ARG TARGETOS=linux
 ARG TARGETARCH
 ARG VERSION=dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -tags nethttpomithttp2 \
-    -gcflags=github.com/aws/...=-l -gcflags=golang.org/x/oauth2/...=-l -gcflags=go.yaml.in/...=-l -gcflags=github.com/spf13/...=-l \
-    -trimpath -ldflags "-s -w -funcalign=16 -X main.version=$VERSION" -o /wisp ./cmd/wisp
+    GOOS=$TARGETOS GOARCH=$TARGETARCH make build OUT=/wisp VERSION=$VERSION
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -17,7 +16,7 @@ import (
 func (c *AdminConfig) socket(getenv func(string) string) string {
 	switch c.Socket {
 	case "":
-		return cmp.Or(getenv(admin.EnvSocket), admin.DefaultSocket(getenv))
+		return admin.DefaultSocket(getenv)
 	case off:
 		return ""
 	}
@@ -39,7 +38,7 @@ func (a *Agent) listenAdmin(ctx context.Context) (net.Listener, error) {
 		return nil, nil
 	}
 	l, err := admin.Listen(ctx, path, admin.SocketOptions{UIDs: c.UIDs, Anyone: c.Anyone})
-	if err != nil && c.Socket == "" && os.Getenv(admin.EnvSocket) == "" {
+	if err != nil && c.Socket == "" {
 		a.log.Warn("no admin socket", "socket", path, "error", err)
 		return nil, nil
 	}
@@ -66,15 +65,19 @@ func (b backend) Status() admin.Status {
 		}
 		s.Identities = append(s.Identities, identity)
 	}
-	written := map[string]bool{}
+	writers := map[string]writer{}
 	for _, w := range b.writers {
-		written[w.path] = w.writer.Written()
+		writers[w.path] = w.writer
 	}
 	for n := range b.config.Outlets {
 		o := &b.config.Outlets[n]
 		outlet := admin.Outlet{Kind: o.Outlet.Kind, Identities: o.names(), Where: o.where()}
-		if done, ok := written[o.path(n)]; ok {
-			outlet.Written = &done
+		if w := writers[o.path(n)]; w != nil {
+			written := w.Written()
+			outlet.Written = &written
+			if err := w.Err(); err != nil {
+				outlet.Failure = err.Error() // it names the file and holds no word of a cloud
+			}
 		}
 		s.Outlets = append(s.Outlets, outlet)
 	}

@@ -25,6 +25,8 @@ type Section struct {
 	Title string // for people: "awsContainer, identity reports"
 	Set   []Variable
 	Unset []string
+	// script says the same as Set for a POSIX shell that may have other values by then; empty: Set will do.
+	script string
 }
 
 // A Variable is an environment variable.
@@ -175,6 +177,9 @@ func (m *environmentMaker) add(c *OutletConfig, outlet leadingOutlet, byName map
 
 // finish adds what is to be unset, what concerns all outlets, and the warnings.
 func (m *environmentMaker) finish() {
+	if m.taken[metadataEndpoint] != "" {
+		m.drop(metadataDisabled)
+	}
 	clouds := []shape{accessKey, googleBearer, entraBearer}
 	var unset []string
 	for _, cloud := range clouds {
@@ -194,8 +199,25 @@ func (m *environmentMaker) finish() {
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		proxies.Set = append(proxies.Set, Variable{Name: name, Value: direct})
 	}
+	proxies.script = extendNoProxy
 	outranking := Section{Title: "clients would believe these before wisp", Unset: unset}
 	m.environment.Sections = append(m.environment.Sections, proxies, outranking)
+}
+
+// Where one outlet says that there is no instance metadata service, and another one that it is here, the
+// latter is right.
+const (
+	metadataEndpoint = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+	metadataDisabled = "AWS_EC2_METADATA_DISABLED"
+)
+
+// drop takes a variable back.
+func (m *environmentMaker) drop(name string) {
+	for n := range m.environment.Sections {
+		section := &m.environment.Sections[n]
+		section.Set = slices.DeleteFunc(section.Set, func(v Variable) bool { return v.Name == name })
+	}
+	delete(m.taken, name)
 }
 
 // warnOfFiles tells of the files in the home directory that clients read first.
@@ -214,6 +236,13 @@ func (m *environmentMaker) warnOfFiles() {
 		m.warn("%s exists; Google's libraries read it before they ask wisp (CLOUDSDK_CONFIG can name another directory)", path)
 	}
 }
+
+// extendNoProxy is withoutProxy in the language of shells, also with set -eu.
+const extendNoProxy = `NO_PROXY="${NO_PROXY:-${no_proxy:-}}"
+NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1,localhost"
+no_proxy="$NO_PROXY"
+export NO_PROXY no_proxy
+`
 
 // withoutProxy extends the value of NO_PROXY.
 func withoutProxy(present string) string {

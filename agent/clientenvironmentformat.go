@@ -10,18 +10,12 @@ import (
 
 // environmentFormats write a ClientEnvironment down. Those for shells are source for them.
 var environmentFormats = map[string]func(*ClientEnvironment) string{
-	"sh": func(e *ClientEnvironment) string {
-		return e.script("export %s=%s\n", quoteShell, "unset %s\n", "unset %s\n")
-	},
-	"fish": func(e *ClientEnvironment) string {
-		return e.script("set -gx %s %s\n", quoteFish, "set -e %s\n", "")
-	},
-	"powershell": func(e *ClientEnvironment) string {
-		return e.script("$Env:%s = %s\n", quotePowerShell, "Remove-Item Env:%s -ErrorAction Ignore\n", "")
-	},
-	"dotenv": func(e *ClientEnvironment) string { return e.script("%s=%s\n", quoteDotenv, "", "") },
-	"json":   (*ClientEnvironment).json,
-	"k8s":    (*ClientEnvironment).manifest,
+	"sh":         posix.write,
+	"fish":       language{set: "set -gx %s %s\n", quote: quoteFish, unset: "set -e %s\n"}.write,
+	"powershell": language{set: "$Env:%s = %s\n", quote: quotePowerShell, unset: "Remove-Item Env:%s -ErrorAction Ignore\n"}.write,
+	"dotenv":     language{set: "%s=%s\n", quote: quoteDotenv}.write,
+	"json":       (*ClientEnvironment).json,
+	"k8s":        (*ClientEnvironment).manifest,
 }
 
 // EnvironmentFormats are the names that [ClientEnvironment.Encode] knows.
@@ -42,26 +36,39 @@ func (e *ClientEnvironment) Encode(format string) (string, error) {
 	return encode(e), nil
 }
 
-// script writes line after line, with comments. all, if not empty, unsets all names at once, else each has
-// a line of its own; with no form at all none is unset.
-func (e *ClientEnvironment) script(set string, quote func(string) string, unset, all string) string {
+// A language has one statement a line, and comments that begin with #.
+type language struct {
+	set    string // with the name and the quoted value
+	quote  func(string) string
+	unset  string // with one name, or with all of them; empty: there is no such thing
+	all    bool
+	script bool // sections may bring statements of their own
+}
+
+var posix = language{set: "export %s=%s\n", quote: quoteShell, unset: "unset %s\n", all: true, script: true}
+
+func (l language) write(e *ClientEnvironment) string {
 	var text strings.Builder
 	for _, s := range e.Sections {
-		if len(s.Set) == 0 && unset == "" {
+		names := s.Unset
+		if l.unset == "" {
+			names = nil
+		} else if l.all && len(names) > 0 {
+			names = []string{strings.Join(names, " ")}
+		}
+		if len(s.Set) == 0 && len(names) == 0 {
 			continue
 		}
 		fmt.Fprintf(&text, "# %s\n", s.Title)
-		for _, v := range s.Set {
-			fmt.Fprintf(&text, set, v.Name, quote(v.Value))
+		if l.script && s.script != "" {
+			text.WriteString(s.script)
+			continue
 		}
-		switch {
-		case len(s.Unset) == 0 || unset == "":
-		case all != "":
-			fmt.Fprintf(&text, all, strings.Join(s.Unset, " "))
-		default:
-			for _, name := range s.Unset {
-				fmt.Fprintf(&text, unset, name)
-			}
+		for _, v := range s.Set {
+			fmt.Fprintf(&text, l.set, v.Name, l.quote(v.Value))
+		}
+		for _, name := range names {
+			fmt.Fprintf(&text, l.unset, name)
 		}
 	}
 	return text.String()

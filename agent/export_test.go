@@ -6,6 +6,9 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+
+	"github.com/wisp-sidecar/wisp/agent/admin"
+	"github.com/wisp-sidecar/wisp/endpoints"
 )
 
 // Update is the flag -update, for the tests inside and outside of the package.
@@ -42,4 +45,27 @@ func (c *Config) DropSecrets() {
 			o.SecretFile, o.SecretEnv = "", ""
 		}
 	}
+}
+
+// Status is what the admin socket tells.
+func (a *Agent) Status() admin.Status { return backend{a}.Status() }
+
+// HTTPKinds are the kinds of outlets that answer HTTP requests.
+func HTTPKinds() []string {
+	var kinds []string
+	for _, kind := range outletKinds {
+		if _, ok := kind.new().(httpOutlet); ok {
+			kinds = append(kinds, kind.name)
+		}
+	}
+	return kinds
+}
+
+// Protocols are those that the outlets of a speak, with all their paths.
+func (a *Agent) Protocols() []*endpoints.Protocol {
+	var list []*endpoints.Protocol
+	for _, s := range a.servers {
+		list = append(list, s.protocols...)
+	}
+	return list
 }

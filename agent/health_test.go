@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,6 +125,34 @@ outlets: [{identity: aws, file: {path: "${DIR}/later/aws", format: json}}]
 		status, body := w.probe(a, "/startupz?verbose")
 		return status == waiting && body == "outlets[0].file is not written yet\n"
 	})
+}
+
+// A file that cannot be written keeps nobody from the credential elsewhere, and everybody can see why.
+func TestFileThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent(w.document(awsIdentity, `
+outlets:
+- {identity: aws, awsContainer: {listen: "${OUTLETS}"}}
+- {identity: aws, file: {path: "${DIR}/out/aws", format: json}}
+`), agent.Options{})
+	// What is in its place is not ours.
+	path := filepath.Join(w.dir, "out", "aws")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.run(a)
+	const why = ": refused: it is not a regular file; remove it"
+	eventually(t, "the status names the file", func() bool {
+		files := a.Status().Outlets[1]
+		return files.Failure == path+why && !*files.Written && a.Status().Outlets[0].Failure == ""
+	})
+	if got := w.get(w.urls["OUTLETS"], "/aws/aws"); got.status != http.StatusOK {
+		t.Errorf("the other outlet: %d %s", got.status, got.body)
+	}
+	w.probes(a, "with a file that cannot be written", waiting, ok, ok)
+	if n := strings.Count(w.log.String(), why); n != 1 {
+		t.Errorf("the log tells of it %d times, want once:\n%s", n, &w.log)
+	}
 }
 
 // Nothing but a scheduler that stands still ends its life.

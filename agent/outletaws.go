@@ -54,7 +54,7 @@ func (o *awsContainerOutlet) variables(i outletIdentity, secret refresher.Secret
 		list = append(list, Variable{Name: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", Value: o.SecretFile})
 	}
 	// Several SDKs would go on to the node's own role if something failed here.
-	list = append(list, Variable{Name: "AWS_EC2_METADATA_DISABLED", Value: "true"})
+	list = append(list, Variable{Name: metadataDisabled, Value: "true"})
 	return append(list, awsRegion(i)...)
 }
 
@@ -146,7 +146,7 @@ func (o *imdsOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _
 
 func (o *imdsOutlet) variables(i outletIdentity, _ refresher.Secret) []Variable {
 	return append([]Variable{
-		{Name: "AWS_EC2_METADATA_SERVICE_ENDPOINT", Value: at(o.Listen, "")},
+		{Name: metadataEndpoint, Value: at(o.Listen, "")},
 		{Name: "AWS_EC2_METADATA_V1_DISABLED", Value: "true"}, // clients that know version 2 need not try version 1
 	}, awsRegion(i)...)
 }

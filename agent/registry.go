@@ -128,10 +128,12 @@ type writerOutlet interface {
 	writer(identity outletIdentity, log *slog.Logger) (writer, error)
 }
 
-// A writer runs until its context ends. Written reports whether everything was written once.
+// A writer runs until its context ends. Written reports whether everything was written once, and Err
+// why what was written is not as it should be now; nil if it is.
 type writer interface {
 	Run(ctx context.Context) error
 	Written() bool
+	Err() error
 }
 
 // An outletIdentity is an identity as an outlet sees it.

@@ -83,19 +83,31 @@ func readSecretFile(path string) (refresher.Secret, error) {
 // writeSecretFile makes a new secret. A link, which is created complete and fails if the name is
 // taken, keeps readers from seeing half of it.
 func writeSecretFile(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeSecretDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
+	file, err := os.CreateTemp(filepath.Dir(path), ".secret-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(file.Name())
-	_, err = file.WriteString(base64.RawURLEncoding.EncodeToString(randomBytes(secretBytes)))
+	// Not at creation, where the umask would have a say.
+	err = file.Chmod(0o600)
+	if err == nil {
+		_, err = file.WriteString(base64.RawURLEncoding.EncodeToString(randomBytes(secretBytes)))
+	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	return os.Link(file.Name(), path)
+}
+
+// makeSecretDirectory makes a directory that is not there, for nobody but wisp's own user.
+func makeSecretDirectory(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700))
 }
 
 func randomBytes(n int) []byte {

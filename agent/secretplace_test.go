@@ -3,10 +3,13 @@ package agent
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/refresher"
@@ -45,6 +48,40 @@ func TestSecretFileIsMade(t *testing.T) {
 	other, err := secretPlace{file: path + "-2"}.read()
 	if err != nil || other == secret {
 		t.Errorf("another file = the same secret, %v", err)
+	}
+}
+
+// The umask is the whole process's, so the test runs in one of its own.
+func TestSecretFileDoesNotDependOnTheUmask(t *testing.T) {
+	const alone = "WISP_TEST_UMASK"
+	if os.Getenv(alone) == "" {
+		program, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		child := exec.Command(program, "-test.v", "-test.run=^"+t.Name()+"$")
+		child.Env = append(os.Environ(), alone+"=1")
+		if out, err := child.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	dir := t.TempDir()
+	for _, umask := range []int{0o000, 0o022, 0o777} {
+		path := filepath.Join(dir, strconv.Itoa(umask), "secret")
+		before := syscall.Umask(umask)
+		secret, err := secretPlace{file: path}.read()
+		syscall.Umask(before)
+		if err != nil || secret == "" {
+			t.Errorf("umask %#o: read = %d characters, %v, want a secret", umask, len(secret), err)
+			continue
+		}
+		if got := mode(t, path); got != 0o600 {
+			t.Errorf("umask %#o: the file's mode is %v, want 0600", umask, got)
+		}
+		if got := mode(t, filepath.Dir(path)); got != 0o700 {
+			t.Errorf("umask %#o: the directory's mode is %v, want 0700", umask, got)
+		}
 	}
 }
 

@@ -35,6 +35,9 @@ func (c *Config) Summary(w io.Writer) {
 	if address := c.Health.address(); address != "" {
 		fmt.Fprintf(w, "probes and metrics: http://%s\n", address)
 	}
+	if c.Admin.Socket != "" && c.Admin.Socket != off {
+		fmt.Fprintf(w, "admin socket: %s\n", c.Admin.Socket)
+	}
 }
 
 // where says where the outlet is, for people.

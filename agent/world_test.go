@@ -299,7 +299,7 @@ func (w *world) secret(text ...string) {
 }
 
 // anySecret is the shape of the secrets that a test has not seen: federated tokens, say.
-var anySecret = regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}|ya29\.[\w-]{10,}|\bASIA[A-Z2-7]{16}\b|IQoJb3JpZ2lu[\w+/=]{10,}`)
+var anySecret = regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}|ya29\.[\w.-]{10,}|\bASIA[A-Z2-7]{16}\b|IQoJb3JpZ2lu[\w+/=]{10,}`)
 
 // lookForSecrets searches all that was logged and said.
 func (w *world) lookForSecrets() {

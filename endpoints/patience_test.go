@@ -96,6 +96,35 @@ func TestServerHangsUpOnASlowHeader(t *testing.T) {
 	})
 }
 
+// Two hundred callers who send one byte each second are gone after two seconds, and in nobody's way
+// until then.
+func TestServerHangsUpOnManySlowHeaders(t *testing.T) {
+	inBubble(t, vault(), func(t *testing.T, l *pipes, _ func() error) {
+		start := time.Now()
+		var slow sync.WaitGroup
+		for range 200 {
+			conn := l.dial()
+			slow.Go(func() { trickle(conn, request) })
+			slow.Go(func() {
+				defer conn.Close()
+				answers(t, conn, http.MethodGet)
+				if got := time.Since(start); got > 2*time.Second {
+					t.Errorf("a slow connection ended after %v, want 2s at most", got)
+				}
+			})
+		}
+		time.Sleep(1500 * time.Millisecond)
+		conn := l.dial()
+		asked := time.Now()
+		send(t, conn, request+"Connection: close\r\n\r\n")
+		if got := answers(t, conn, http.MethodGet); len(got) != 1 || got[0] != "200 "+treasure || time.Since(asked) != 0 {
+			t.Errorf("answers are %q after %v, want %q at once", got, time.Since(asked), treasure)
+		}
+		_ = conn.Close()
+		slow.Wait()
+	})
+}
+
 func TestServerHangsUpOnAnIdleConnection(t *testing.T) {
 	inBubble(t, vault(), func(t *testing.T, l *pipes, _ func() error) {
 		conn := l.dial()

@@ -21,7 +21,8 @@ import (
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
-// EnvSocket is the environment variable that tells programs where the socket is.
+// EnvSocket is the environment variable that tells programs where to ask. Where a wisp listens, its
+// configuration says: it may run with the environment of an application that asks another one.
 const EnvSocket = "WISP_ADMIN_SOCKET"
 
 const (
@@ -106,6 +107,7 @@ type Outlet struct {
 	Identities []string `json:"identities"`
 	Where      string   `json:"where"`             // a URL or a path
 	Written    *bool    `json:"written,omitempty"` // of a file: it was written once
+	Failure    string   `json:"failure,omitempty"` // of a file: why it is not as it should be
 }
 
 // Refreshed says what became of a request for a new credential.

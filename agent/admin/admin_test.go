@@ -202,6 +202,7 @@ func TestGolden(t *testing.T) {
 		Outlets: []admin.Outlet{
 			{Kind: "awsContainer", Identities: []string{"aws"}, Where: "http://127.0.0.1:9911/aws/aws"},
 			{Kind: "file", Identities: []string{"aws"}, Where: "/run/wisp/aws as awsSharedCredentials", Written: &written},
+			{Kind: "file", Identities: []string{"aws"}, Where: "/run/wisp/full as json", Written: &written, Failure: "/run/wisp/full: write: no space left on device"},
 		},
 	}}
 	denied := &wisp{err: &refresher.Error{Class: refresher.Denied, Code: "AccessDenied", Hint: "mend it", Err: errors.New("words of the cloud")}}

@@ -68,6 +68,7 @@ func TestBinarySize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	makefile = bytes.ReplaceAll(makefile, []byte("\\\n"), nil) // long settings go on in the next line
 	setting := func(name string) string {
 		found := regexp.MustCompile(`(?m)^` + name + `\s*=\s*(.+)$`).FindSubmatch(makefile)
 		if found == nil {
@@ -75,11 +76,15 @@ func TestBinarySize(t *testing.T) {
 		}
 		return string(found[1])
 	}
-	if !strings.Contains(string(makefile), `CGO_ENABLED=0 go build -tags $(TAGS) $(GCFLAGS) -trimpath -ldflags "$(LDFLAGS)"`) {
+	if !strings.Contains(string(makefile), "$(patsubst %,-gcflags=%=-l,$(COLD))\n") ||
+		!strings.Contains(string(makefile), `CGO_ENABLED=0 go build -tags $(TAGS) $(GCFLAGS) -trimpath -ldflags "$(LDFLAGS)"`) {
 		t.Fatal("the Makefile builds in another way than this test")
 	}
 	binary := filepath.Join(t.TempDir(), "wisp")
-	args := append([]string{"build", "-tags", setting("TAGS")}, strings.Fields(setting("GCFLAGS"))...)
+	args := []string{"build", "-tags", setting("TAGS")}
+	for _, cold := range strings.Fields(setting("COLD")) {
+		args = append(args, "-gcflags="+cold+"=-l")
+	}
 	build := exec.Command("go", append(args, "-trimpath", "-ldflags", setting("STRIP"), "-o", binary, ".")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if out, err := build.CombinedOutput(); err != nil {

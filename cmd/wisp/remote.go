@@ -89,7 +89,10 @@ func printStatus(out io.Writer, s admin.Status) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.Name, i.State, seconds(i.ExpiresIn), seconds(max(0, i.NextAttemptIn)), failure)
 	}
 	for _, o := range s.Outlets {
-		if o.Written != nil && !*o.Written {
+		switch {
+		case o.Failure != "":
+			fmt.Fprintf(w, "%s: %s\n", o.Where, o.Failure)
+		case o.Written != nil && !*o.Written:
 			fmt.Fprintf(w, "%s is not written yet\n", o.Where)
 		}
 	}

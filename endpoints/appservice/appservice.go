@@ -71,9 +71,11 @@ func New(o Options) *endpoints.Protocol {
 		Name: "appService",
 		// msrestazure and ms-rest-nodeauth put a slash behind the path.
 		Routes: endpoints.Routes{path: route, path + "/": route},
-		Single: []string{field2019, field2017, azuretoken.MetadataField},
-		Guard:  s.guard,
-		Refuse: s.refuse,
+		// What else is below it does not exist, which clients want to be told in JSON, too.
+		Territory: path + "/",
+		Single:    []string{field2019, field2017, azuretoken.MetadataField},
+		Guard:     s.guard,
+		Refuse:    s.refuse,
 	}
 }
 

@@ -1,6 +1,7 @@
 package appservice_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,6 +57,21 @@ func TestAnswers(t *testing.T) {
 		{"bad_method", outlet(), "DELETE " + path + " HTTP/1.1"},
 		{"secret_twice", outlet(), new2019 + "\nX-IDENTITY-HEADER: " + secret},
 		{"large_body", outlet(), new2019 + "\n\n" + strings.Repeat("x", 5<<10)},
+		{"chunked_body", outlet(), new2019 + "\nTransfer-Encoding: chunked\n\n0\r\n\r\n"},
+		{"no_host", outlet(), new2019 + "\nHost:"},
+		{"too_many_fields", outlet(), new2019 + azuretokentest.ManyFields()},
+		{"too_many_resources", failing(refresher.Transient, refresher.CodeTooManyTargets), new2019},
+		{"throttled", failing(refresher.Throttled, "AADSTS50196"), new2019},
+		{"not_found", outlet(), "GET " + path + "/x HTTP/1.1"},
+		{"post", outlet(), "POST " + path + " HTTP/1.1"},
+		{"defect", outletFor(azuretokentest.Only(azuretokentest.Panicking())), new2019},
+	}
+	for _, refused := range azuretokentest.Refused {
+		tests = append(tests, struct {
+			golden   string
+			protocol *endpoints.Protocol
+			request  string
+		}{refused.Golden, outlet(), "GET " + path + "?api-version=2019-08-01&" + refused.Query + " HTTP/1.1\nX-IDENTITY-HEADER: " + secret})
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
@@ -134,6 +150,10 @@ func TestRequests(t *testing.T) {
 		{"both fields with the new version", get(good2019, header+"\nsecret: wrong"), 200},
 		{"both fields with the old version", get(good2017, "X-IDENTITY-HEADER: wrong\nsecret: "+secret), 200},
 		{"a slash at the end", get("/"+good2019, header), 200},
+		{"two slashes in front", "GET /" + path + good2019 + " HTTP/1.1\n" + header, 200},
+		{"an endpoint with a query of its own", get("?a=b&api-version=2019-08-01&resource=r", header), 200},
+		{"empty ids", get(good2019+"&client_id=&object_id=&mi_res_id=", header), 200},
+		{"a small body", get(good2019, header+"\n\nx"), 200},
 
 		{"no secret", get(good2019, "Metadata: true"), 401},
 		{"secret empty", get(good2019, "X-IDENTITY-HEADER:"), 401},
@@ -145,6 +165,9 @@ func TestRequests(t *testing.T) {
 		{"the secret in the query", get(good2019+"&X-IDENTITY-HEADER="+secret, "X-IDENTITY-HEADER: wrong"), 401},
 		{"the old field with the new version", get(good2019, "secret: "+secret), 401},
 		{"the new field with the old version", get(good2017, header), 401},
+		{"no secret, old version", get(good2017, "Metadata: true"), 401},
+		{"secret empty, old version", get(good2017, "secret:"), 401},
+		{"secret wrong, old version", get(good2017, "secret: wrong"), 401},
 		{"as a bearer token", get(good2019, "Authorization: Bearer "+secret), 401},
 		{"the field twice", get(good2019, header+"\n"+header), 400},
 		{"the old field twice", get(good2017, "secret: "+secret+"\nsecret: "+secret), 400},
@@ -160,6 +183,8 @@ func TestRequests(t *testing.T) {
 		{"resource empty", get("?api-version=2019-08-01&resource=", header), 400},
 		{"resource with a line end", get("?api-version=2019-08-01&resource=a%0D%0Ab", header), 400},
 		{"resource of 8 KiB", get("?api-version=2019-08-01&resource="+strings.Repeat("r", 8<<10), header), 400},
+		{"a word is repeated", get(good2019+"&x=1&x=2", header), 400},
+		{"unknown clientid, old version", get(good2017+"&clientid=x", "secret: "+secret), 400},
 		{"unknown client id", get(good2019+"&client_id=x", header), 400},
 		{"unknown object id", get(good2019+"&principal_id=x", header), 400},
 		{"unknown resource id", get(good2019+"&mi_res_id=x", header), 400},
@@ -194,6 +219,11 @@ func TestRequests(t *testing.T) {
 			if response.StatusCode != http.StatusOK && strings.Contains(body, "token of") {
 				t.Errorf("the refusal has a token in it: %s", body)
 			}
+			if ours := tt.want != http.StatusNotFound || strings.Contains(tt.request, path+"/"); ours {
+				if got := response.Header.Get("Content-Type"); got != "application/json" || !json.Valid([]byte(body)) {
+					t.Errorf("answer is %s %s, want JSON", got, body)
+				}
+			}
 			if strings.Contains(body, secret) {
 				t.Errorf("the answer has the secret in it: %s", body)
 			}
@@ -213,7 +243,7 @@ func TestAnEmptySecretRefusesEverything(t *testing.T) {
 
 func TestAnotherPath(t *testing.T) {
 	for _, configured := range []string{"/identity", "/identity/"} {
-		p := appservice.New(appservice.Options{Path: configured, Secret: secret, Identities: azuretokentest.Identities()})
+		p := appservice.New(appservice.Options{Path: configured, Secret: secret, Identities: azuretokentest.Identities(), Now: azuretokentest.Now})
 		for asked, want := range map[string]int{"/identity": 200, "/identity/": 200, path: 404} {
 			request := "GET " + asked + "?api-version=2019-08-01&resource=r HTTP/1.1\nX-IDENTITY-HEADER: " + secret
 			if response := endpointstest.Ask(t, p, request); response.StatusCode != want {
@@ -232,3 +262,5 @@ func TestParallelRequestsShareAToken(t *testing.T) {
 func TestACachedReadIsCheap(t *testing.T) {
 	azuretokentest.CachedRead(t, outletFor, path, new2019)
 }
+
+func BenchmarkRead(b *testing.B) { azuretokentest.BenchmarkRead(b, outletFor, path, new2019) }

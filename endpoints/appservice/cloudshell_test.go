@@ -2,6 +2,7 @@ package appservice_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -38,6 +39,31 @@ func TestCloudShellAnswers(t *testing.T) {
 		{"cloudshell_not_ready", cloudShell(azuretokentest.Fail(&refresher.Error{Code: refresher.CodeNotReady})), post + "\n\nresource=r"},
 		{"cloudshell_bad_method", cloudShell(nil), "PUT " + path + " HTTP/1.1"},
 		{"cloudshell_off", outlet(), post + "\n\nresource=r"},
+		{"cloudshell_token_of_second", cloudShell(nil), post + "\n\nresource=r&client_id=" + azuretokentest.SecondClientID},
+		{"cloudshell_unknown_identity", cloudShell(nil), post + "\n\nresource=r&client_id=x"},
+		{"cloudshell_two_ids", cloudShell(nil), post + "\n\nresource=r&client_id=x&object_id=y"},
+		{"cloudshell_denied", cloudShell(azuretokentest.Fail(&refresher.Error{Class: refresher.Denied, Code: "AADSTS700213"})), post + "\n\nresource=r"},
+		{"cloudshell_denied_resource", cloudShell(azuretokentest.Fail(&refresher.Error{Class: refresher.Denied, Code: "AADSTS500011"})), post + "\n\nresource=r"},
+		{"cloudshell_resource_not_allowed", cloudShell(azuretokentest.Fail(&refresher.Error{Class: refresher.Denied, Code: refresher.CodeTargetNotAllowed})), post + "\n\nresource=r"},
+		{"cloudshell_too_many_resources", cloudShell(azuretokentest.Fail(&refresher.Error{Code: refresher.CodeTooManyTargets})), post + "\n\nresource=r"},
+		{"cloudshell_throttled", cloudShell(azuretokentest.Fail(&refresher.Error{Class: refresher.Throttled, Code: "AADSTS50196"})), post + "\n\nresource=r"},
+		{"cloudshell_no_bearer", cloudShell(azuretokentest.AccessKey()), post + "\n\nresource=r"},
+		{"cloudshell_defect", cloudShell(azuretokentest.Panicking()), post + "\n\nresource=r"},
+		{"cloudshell_metadata_header_twice", cloudShell(nil), post + "\nMetadata: true\n\nresource=r"},
+		{"cloudshell_forwarded", cloudShell(nil), post + "\nX-Forwarded-For:\n\nresource=r"},
+		{"cloudshell_web_page", cloudShell(nil), post + "\nOrigin: null\n\nresource=r"},
+		{"cloudshell_other_host", cloudShell(nil), post + "\nHost: attacker.example\n\nresource=r"},
+		{"cloudshell_large_body", cloudShell(nil), post + "\n\nresource=" + strings.Repeat("r", 4<<10)},
+		{"cloudshell_large_chunked_body", cloudShell(nil), post + "\nTransfer-Encoding: chunked\n\n1388\r\nresource=" + strings.Repeat("r", 5000-9) + "\r\n0\r\n\r\n"},
+		{"cloudshell_short_body", cloudShell(nil), post + "\nTransfer-Encoding: chunked\n\nff\r\nresource=r"},
+		{"cloudshell_retry_without_body", cloudShell(nil), post + "\nTransfer-Encoding: chunked\n\n0\r\n\r\n"},
+	}
+	for _, refused := range azuretokentest.Refused {
+		tests = append(tests, struct {
+			golden   string
+			protocol *endpoints.Protocol
+			request  string
+		}{"cloudshell_" + refused.Golden, cloudShell(nil), post + "\n\n" + refused.Query})
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
@@ -58,6 +84,15 @@ func TestCloudShellRequests(t *testing.T) {
 		{"a resource id", post + "\n\nresource=r&msi_res_id=" + azuretokentest.SecondResourceID, 200},
 		{"adal for Go: in chunks", post + "\nTransfer-Encoding: chunked\n\nd\r\nresource=http\r\n6\r\ns%3A//\r\n1\r\nx\r\n0\r\n\r\n", 200},
 		{"adal for Go, second attempt: an empty body", post + "\nTransfer-Encoding: chunked\n\n0\r\n\r\n", 400},
+		{"Metadata: True", strings.Replace(post, "true", "True", 1) + "\n\nresource=r", 200},
+		{"Metadata: false", strings.Replace(post, "true", "false", 1) + "\n\nresource=r", 400},
+		{"empty ids", post + "\n\nresource=r&client_id=&msi_res_id=", 200},
+		{"two ids", post + "\n\nresource=r&client_id=x&msi_res_id=y", 400},
+		{"a body of no length", post + "\nContent-Length: 0", 400},
+		{"HEAD", "HEAD " + path + " HTTP/1.1\nMetadata: true", 405},
+		{"OPTIONS", "OPTIONS " + path + " HTTP/1.1\nMetadata: true", 405},
+		{"the address of the IMDS", post + "\nHost: 169.254.169.254\n\nresource=r", 403},
+		{"Sec-Fetch-Site", post + "\nSec-Fetch-Site: none\n\nresource=r", 403},
 		{"with a slash", strings.Replace(post, path, path+"/", 1) + "\n\nresource=r", 200},
 		{"a query beside the body counts for nothing", strings.Replace(post, path, path+"?resource=r", 1), 400},
 		{"resource twice", post + "\n\nresource=r&resource=r", 400},
@@ -73,8 +108,12 @@ func TestCloudShellRequests(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			response := endpointstest.Ask(t, cloudShell(nil), tt.request)
+			body := endpointstest.Body(t, response)
 			if response.StatusCode != tt.want {
-				t.Errorf("status = %d, want %d; body %s", response.StatusCode, tt.want, endpointstest.Body(t, response))
+				t.Errorf("status = %d, want %d; body %s", response.StatusCode, tt.want, body)
+			}
+			if got := response.Header.Get("Content-Type"); got != "application/json" || !json.Valid([]byte(body)) {
+				t.Errorf("answer is %s %s, want JSON", got, body)
 			}
 		})
 	}

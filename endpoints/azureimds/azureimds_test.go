@@ -1,6 +1,7 @@
 package azureimds_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -54,6 +55,19 @@ func TestAnswers(t *testing.T) {
 		{"not_found", outlet(), "GET /metadata/identity/getplatformmetadata HTTP/1.1"},
 		{"metadata_header_twice", outlet(), good + "\nMetadata: true"},
 		{"large_body", outlet(), good + "\n\n" + strings.Repeat("x", 5<<10)},
+		{"chunked_body", outlet(), good + "\nTransfer-Encoding: chunked\n\n0\r\n\r\n"},
+		{"short_body", outlet(), good + "\nContent-Length: 2"},
+		{"no_host", outlet(), good + "\nHost:"},
+		{"too_many_fields", outlet(), good + azuretokentest.ManyFields()},
+		{"throttled", failing(refresher.Throttled, "AADSTS50196"), good},
+		{"defect", outletOf(azuretokentest.Panicking()), good},
+	}
+	for _, refused := range azuretokentest.Refused {
+		tests = append(tests, struct {
+			golden   string
+			protocol *endpoints.Protocol
+			request  string
+		}{refused.Golden, outlet(), "GET " + path + "?api-version=2018-02-01&" + refused.Query + " HTTP/1.1\nMetadata: true"})
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
@@ -179,6 +193,7 @@ func TestRequests(t *testing.T) {
 		{"Host of the GCE metadata server", metadata("Metadata: true\nHost: metadata.google.internal"), 403},
 
 		{"in upper case", at("/METADATA/IDENTITY/OAUTH2/TOKEN"), 200},
+		{"a letter escaped", at("/metad%61ta/identity/oauth2/token"), 200},
 		{"many slashes in front", at("///metadata/identity/oauth2/token/"), 200},
 		{"two slashes at the end", at(path + "//"), 404},
 		{"two slashes within", at("/metadata//identity/oauth2/token"), 404},
@@ -197,7 +212,43 @@ func TestRequests(t *testing.T) {
 			if response.StatusCode != http.StatusOK && strings.Contains(body, "token of") {
 				t.Errorf("the refusal has a token in it: %s", body)
 			}
+			if got := response.Header.Get("Content-Type"); got != "application/json" || !json.Valid([]byte(body)) {
+				t.Errorf("answer is %s %s, want JSON", got, body)
+			}
 		})
+	}
+}
+
+// Every version that Azure has published with this endpoint, as far as its documentation lists them.
+func TestVersions(t *testing.T) {
+	for _, version := range []string{
+		"2018-02-01", "2018-04-02", "2018-10-01", "2019-02-01", "2019-03-11", "2019-04-30", "2019-06-01", "2019-06-04",
+		"2019-08-01", "2019-08-15", "2019-11-01", "2020-06-01", "2020-07-15", "2020-09-01", "2020-10-01", "2020-12-01",
+		"2021-01-01", "2021-02-01", "2021-03-01", "2021-05-01", "2021-10-01", "2023-11-15",
+	} {
+		request := "GET " + path + "?api-version=" + version + "&resource=r HTTP/1.1\nMetadata: true"
+		if response := endpointstest.Ask(t, outlet(), request); response.StatusCode != http.StatusOK {
+			t.Errorf("%s: status = %d, want 200", version, response.StatusCode)
+		}
+	}
+}
+
+// A probe gives up after a second, and a request that can only be refused is not worth an exchange.
+func TestProbesAndBadRequestsDoNotWait(t *testing.T) {
+	cold := outletOf(azuretokentest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+		t.Error("the provider was asked")
+		return refresher.Credential{}, &refresher.Error{Code: refresher.CodeNotReady}
+	}))
+	for _, request := range []string{
+		"GET " + path + " HTTP/1.1",
+		"GET " + path + "?api-version=2018-02-01&resource=r HTTP/1.1",
+		"GET " + path + "?resource=r HTTP/1.1\nMetadata: true",
+		"GET " + path + "?api-version=2018-02-01 HTTP/1.1\nMetadata: true",
+		"GET " + path + "?api-version=2018-02-01&resource=r&client_id=x HTTP/1.1\nMetadata: true",
+	} {
+		if response := endpointstest.Ask(t, cold, request); response.StatusCode != http.StatusBadRequest {
+			t.Errorf("%q: status = %d, want 400", request, response.StatusCode)
+		}
 	}
 }
 

@@ -30,6 +30,8 @@ func TestACachedReadIsCheap(t *testing.T) {
 	azuretokentest.CachedRead(t, outletFor, path, tokenRequest)
 }
 
+func BenchmarkRead(b *testing.B) { azuretokentest.BenchmarkRead(b, outletFor, path, tokenRequest) }
+
 func TestConnectionIsGoodAfterAnError(t *testing.T) {
 	server := httptest.NewServer(endpointstest.Serve(t, outlet()))
 	defer server.Close()

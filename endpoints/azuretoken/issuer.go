@@ -56,6 +56,10 @@ func (i Issuer) Answer(w http.ResponseWriter, r *http.Request, q Query) *endpoin
 		return endpoints.Refuse(endpoints.Internal, "the identity does not yield Microsoft Entra tokens")
 	}
 	left := endpoints.SecondsLeft(credential, i.now())
+	if left == 0 {
+		// Clients take "0" for a token that never expires, or ask again at once.
+		return endpoints.Refuse(endpoints.NotReady, "the token has just expired; try again")
+	}
 	endpoints.ReplyJSON(w, http.StatusOK, answer{
 		AccessToken:  bearer.Token.Reveal(),
 		ClientID:     identity.ClientID,

@@ -91,6 +91,37 @@ func TestResourceIsEchoed(t *testing.T) {
 	}
 }
 
+// Parsers differ in what they read, and in what they take; this they all do.
+func TestBodyIsWhatAllParsersTake(t *testing.T) {
+	body, refusal := ask(t, azuretoken.Issuer{Identities: azuretokentest.Identities(), Now: azuretokentest.Now}, "resource=r")
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	fields := map[string]string{} // fails on what is not a string
+	if err := json.Unmarshal([]byte(body), &fields); err != nil {
+		t.Fatal(err)
+	}
+	// MSAL.NET keeps the later one of expires_in and expires_on.
+	last := -1
+	for _, name := range []string{"access_token", "client_id", "expires_in", "expires_on", "ext_expires_in", "not_before", "resource", "token_type"} {
+		at := strings.Index(body, `"`+name+`":"`)
+		if at <= last {
+			t.Errorf("%s is at byte %d of the body, want it after the field before, at %d", name, at, last)
+		}
+		last = at
+		delete(fields, name)
+	}
+	if len(fields) > 0 {
+		t.Errorf("the body also has %v", fields)
+	}
+	// Seconds are rounded down; the clock of the tests is 90.7 s after noon of the day.
+	for _, want := range []string{`"expires_in":"86309"`, `"expires_on":"1772452800"`, `"not_before":"1772366400"`, `"token_type":"Bearer"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("body = %s, want %s in it", body, want)
+		}
+	}
+}
+
 func TestNothingGoesUpstreamForABadRequest(t *testing.T) {
 	issuer := azuretoken.Issuer{Identities: azuretokentest.Only(azuretokentest.Provider(
 		func(context.Context, refresher.Target) (refresher.Credential, error) {
@@ -146,6 +177,18 @@ func TestExpiresInCountsFromTheAnswer(t *testing.T) {
 			t.Errorf("Answer = %s, %v, want 3598 seconds left", body, refusal)
 		}
 	})
+}
+
+func TestATokenThatHasJustExpiredIsNotShown(t *testing.T) {
+	for left, ready := range map[time.Duration]bool{-time.Second: false, 0: false, 999 * time.Millisecond: false, time.Second: true} {
+		expiring := azuretokentest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+			return refresher.Credential{Value: refresher.Bearer{Token: "t"}, Expires: azuretokentest.Now().Add(left)}, nil
+		})
+		body, refusal := ask(t, azuretoken.Issuer{Identities: azuretokentest.Only(expiring), Now: azuretokentest.Now}, "resource=r")
+		if (refusal == nil) != ready || refusal != nil && refusal.Reason != endpoints.NotReady {
+			t.Errorf("with %v left: Answer = %s, %v, want a token: %v", left, body, refusal, ready)
+		}
+	}
 }
 
 // FuzzAnswer: whatever resource is accepted comes back byte for byte.

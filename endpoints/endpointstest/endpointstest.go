@@ -49,12 +49,21 @@ func Request(t testing.TB, raw string) *http.Request {
 	if body != "" && !strings.Contains(head, "\nTransfer-Encoding:") {
 		lines = append(lines, fmt.Sprintf("Content-Length: %d", len(body)))
 	}
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.Join(lines, "\r\n") + "\r\n\r\n" + body)))
+	r, err := Read(t, strings.Join(lines, "\r\n")+"\r\n\r\n"+body)
 	if err != nil {
 		t.Fatalf("ReadRequest(%q) = %v", raw, err)
 	}
+	return r
+}
+
+// Read reads a request that arrives at [Address], as it stands: fuzzers make some that are none.
+func Read(t testing.TB, raw string) (*http.Request, error) {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+	if err != nil {
+		return nil, err
+	}
 	local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(Address))
-	return r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, local))
+	return r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, local)), nil
 }
 
 // Ask sends a request to p, gate included; see [Request] for its form.

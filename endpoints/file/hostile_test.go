@@ -4,7 +4,6 @@ import (
 	"context"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -94,11 +93,14 @@ func TestWriterStopsInADirectoryThatWasOpenedToOthers(t *testing.T) {
 }
 
 func TestModeDoesNotDependOnTheUmask(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	dir := private(t)
 	for _, umask := range []int{0o000, 0o022, 0o777} {
 		for _, mode := range []fs.FileMode{0, 0o400, 0o600, 0o640, 0o644} {
 			synctest.Test(t, func(t *testing.T) {
-				before := syscall.Umask(umask) // of the process: no test of this package is parallel
+				before := syscall.Umask(umask)
 				defer syscall.Umask(before)
 				path := filepath.Join(dir, "token")
 				w := start(t, file.Options{Path: path, Mode: mode})
@@ -137,19 +139,10 @@ func TestGroup(t *testing.T) {
 	})
 }
 
-// A full disk is played by a limit on the size of files: the write ends in the middle, as it does on
-// a full file system. The limit is the whole process's, and go test keeps a log file, so the test
-// runs in a process of its own.
-func TestWriterKeepsTheOldFileWhenTheDiskIsFull(t *testing.T) {
-	const alone = "WISP_TEST_FULL_DISK"
-	if os.Getenv(alone) == "" {
-		program, err := os.Executable()
-		must(t, err)
-		child := exec.Command(program, "-test.run=^"+t.Name()+"$")
-		child.Env = append(os.Environ(), alone+"=1")
-		if out, err := child.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+// A limit on the size of files ends a write in the middle, as a full file system does, and needs no
+// rights. It holds for the whole process, and go test keeps a log file.
+func TestWriterKeepsTheOldFileWhenAWriteEndsEarly(t *testing.T) {
+	if !alone(t) {
 		return
 	}
 	dir := private(t)

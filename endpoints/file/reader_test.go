@@ -69,18 +69,15 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 			}
 		})
 	}
-	rotations := 10_000
+	enough := int64(10_000)
 	if testing.Short() {
-		rotations = 1000
+		enough = 1000
 	}
-	for n := range rotations {
+	for n := 0; int64(n) < enough || reads.Load() < enough && !t.Failed(); n++ {
 		identity <- bearer(whole(n))
 	}
 	cancel()
 	running.Wait()
-	if reads.Load() == 0 {
-		t.Error("nobody read anything")
-	}
 }
 
 // TestMain lets the test program also be the wisp that is killed.

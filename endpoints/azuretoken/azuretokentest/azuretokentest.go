@@ -5,6 +5,7 @@ package azuretokentest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
@@ -75,3 +76,20 @@ func Identities() []azuretoken.Identity {
 func Only(p endpoints.Provider) []azuretoken.Identity {
 	return []azuretoken.Identity{{ClientID: FirstClientID, Provider: p}}
 }
+
+// Panicking is a defect.
+func Panicking() Provider {
+	return func(context.Context, refresher.Target) (refresher.Credential, error) { panic("token") }
+}
+
+// Refused are queries that every outlet refuses, by the names of the golden files.
+var Refused = []struct{ Golden, Query string }{
+	{"malformed_query", "resource=%zz"},
+	{"repeated_parameter", "resource=a&resource=a"},
+	{"too_many_parameters", "resource=r&" + strings.Join(strings.Split("abcdefghijklmnop", ""), "&")},
+	{"long_resource", "resource=" + strings.Repeat("r", 2<<10+1)},
+	{"unfit_resource", "resource=a%0D%0Ab"},
+}
+
+// ManyFields are header fields of which there are too many.
+func ManyFields() string { return strings.Repeat("\nA: 1", 100) }
