@@ -113,7 +113,7 @@ const cloudPlatform = "https://www.googleapis.com/auth/cloud-platform"
 var (
 	providerName = regexp.MustCompile(`^(projects/\d+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}|locations/[a-z0-9-]+/workforcePools/[a-z0-9-]{6,63})/providers/[a-z0-9-]{4,32}$`)
 	fleetName    = regexp.MustCompile(`^identitynamespace:([a-z0-9.:-]+\.svc\.id\.goog):https://[a-z0-9./_-]+$`)
-	googleScope  = regexp.MustCompile(`^https://www\.googleapis\.com/auth/[a-z0-9_.\-]+$`)
+	googleScope  = regexp.MustCompile(`^(openid|email|profile|https://www\.googleapis\.com/auth/[a-z0-9_.\-]+)$`)
 	iamPath      = regexp.MustCompile(`^/v1/(projects/[^/]+/serviceAccounts/[^/:]+):(generateAccessToken|generateIdToken)$`)
 )
 

@@ -39,6 +39,7 @@ func TestGoogleImpersonation(t *testing.T) {
 		{"the least", access, minimal, ""},
 		{"an e-mail that is percent-encoded", strings.Replace(access, "@", "%40", 1), minimal, ""},
 		{"an hour", access, `{"scope":["` + scope + `"],"lifetime":"3600s"}`, ""},
+		{"the scopes that gcloud asks for, of which some are no URLs", access, `{"scope":["openid","` + scope + `"],"lifetime":"3600s"}`, ""},
 		{"through a delegate that anybody of the pool may be", access, `{"scope":["` + scope + `"],"delegates":["projects/-/serviceAccounts/` + middle + `"]}`, ""},
 		{"twelve hours for a listed account", long + ":generateAccessToken", `{"scope":["` + scope + `"],"lifetime":"43200s"}`, ""},
 		{"an ID token", id, `{"audience":"a"}`, ""},
