@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,13 +31,24 @@ func makeDirectory(path string) (directory, error) {
 			return "", err
 		}
 	}
-	for _, name := range []string{awsOut, googleOut} {
+	for _, name := range outFiles {
 		// A run before may have left them, with credentials that the clouds of this one do not know.
 		if err := os.Remove(filepath.Join(path, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 	}
 	return directory(path), nil
+}
+
+// maxSocket is the longest path that a Unix socket can have, on Linux and on macOS.
+const maxSocket = 103
+
+// socket is where wisp's admin socket is; empty if the directory's path is too long for one.
+func (d directory) socket() string {
+	if path := d.file(adminSocket); len(path) <= maxSocket {
+		return path
+	}
+	return ""
 }
 
 func (d directory) file(name string) string { return filepath.Join(string(d), name) }
@@ -54,13 +64,4 @@ func (d directory) write(name string, text []byte) error {
 		return err
 	}
 	return os.Rename(path+".new", path)
-}
-
-// secret reads a secret that wisp made.
-func (d directory) secret(name string) (string, error) {
-	text, err := os.ReadFile(d.file(name))
-	if err != nil {
-		return "", fmt.Errorf("the secret that wisp makes: %w", err)
-	}
-	return string(text), nil
 }

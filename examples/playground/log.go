@@ -53,6 +53,6 @@ func (h logScreen) Handle(_ context.Context, r slog.Record) error {
 	if len(pairs) > 0 {
 		text += ": " + strings.Join(pairs, ", ")
 	}
-	h.screen.event("wisp", "%-7s %s", identity, text)
+	h.screen.event("wisp", "%-14s %s", identity, text)
 	return nil
 }

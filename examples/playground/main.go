@@ -1,15 +1,16 @@
 // Command playground is wisp on one machine, without a cloud and without a cluster: a token issuer, a
 // kubelet's volume and the token services of AWS, Google Cloud and Microsoft Entra, all of them fakes on
 // loopback that check what the real ones check; and between them and you the real agent, run from a
-// configuration file as in a Pod. After that, every other way to prove who a workload is, with every cloud
-// that takes it.
+// configuration file as in a Pod, with every outlet that it has. After that, every other way to prove who a
+// workload is, with every cloud that takes it.
 //
 //	go run ./examples/playground              shows what happens, until interrupted
 //	go run ./examples/playground -once        one tour, then exit
 //	go run ./examples/playground -dir /tmp/w  keeps its files in /tmp/w
 //
 // While it runs, source env.sh from its directory, and the aws, gcloud, SDK or curl of that shell gets its
-// credentials from wisp. Nothing leaves the machine.
+// credentials from wisp; and wisp status, wisp get and its like ask this very wisp. Nothing leaves the
+// machine.
 package main
 
 import (

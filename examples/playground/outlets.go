@@ -1,138 +1,76 @@
 package main
 
 import (
-	"errors"
 	"net/url"
 	"path/filepath"
-	"strings"
-
-	"github.com/wisp-sidecar/wisp/refresher"
 )
 
 // An outlet is one of wisp's, with how an application uses it and what it gets.
 type outlet struct {
 	kind     string
+	form     string // tells it from others of its kind; may be empty
 	identity string
-
-	url    string // an HTTP outlet's
-	header header
-	file   string // a file outlet's, instead of url and header
-
-	parse func([]byte) (fields, error)
-	shows []string // the fields worth showing, in order
-	key   string   // the field that tells one credential from the next
-	// whom asks the cloud whom such a credential stands for; an error if it does not accept it.
-	whom func(fields) (string, error)
+	way      way
+	shape
 }
-
-// A header is the one that an outlet demands: with a value, or with what is in a file.
-type header struct{ name, value, file string }
 
 // outlets are all those of the configuration. Addresses and secrets come from env.sh, as they do for
 // any client.
-func outlets(dir directory, env map[string]string, w *world) []outlet {
-	const arm, vault, audience = "https://management.azure.com/", "https://vault.azure.net", "https://reports.example"
-	account := "http://" + env["GCE_METADATA_HOST"] + "/computeMetadata/v1/instance/service-accounts/default"
-	flavor := header{name: "Metadata-Flavor", value: "Google"}
-	return []outlet{
-		{
-			kind: "awsContainer", identity: "aws",
-			url:    env["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
-			header: header{name: "Authorization", file: env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]},
-			parse:  object,
-			shows:  []string{"AccessKeyId", "SecretAccessKey", "Token", "Expiration"}, key: "AccessKeyId",
-			whom: w.awsPrincipal("AccessKeyId", "SecretAccessKey", "Token"),
-		},
-		{
-			kind: "file", identity: "aws",
-			file:  dir.file(awsOut),
-			parse: settings,
-			shows: []string{"aws_access_key_id", "aws_secret_access_key", "aws_session_token"}, key: "aws_access_key_id",
-			whom: w.awsPrincipal("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
-		},
-		{
-			kind: "gceMetadata", identity: "google",
-			url:    account + "/token",
-			header: flavor,
-			parse:  object,
-			shows:  []string{"access_token", "token_type", "expires_in"}, key: "access_token",
-			whom: w.googlePrincipal("access_token"),
-		},
-		{
-			kind: "gceMetadata", identity: "google",
-			url:    account + "/identity?audience=" + audience,
-			header: flavor,
-			parse:  bare,
-			shows:  []string{"token"}, key: "token",
-			whom: idTokenAudience,
-		},
-		{
-			kind: "file", identity: "google",
-			file:  dir.file(googleOut),
-			parse: object,
-			shows: []string{"token", "expiresAt"}, key: "token",
-			whom: w.googlePrincipal("token"),
-		},
-		{
-			kind: "appService", identity: "azure",
-			url:    env["IDENTITY_ENDPOINT"] + "?api-version=2019-08-01&resource=" + url.QueryEscape(vault),
-			header: header{name: "X-IDENTITY-HEADER", value: env["IDENTITY_HEADER"]},
-			parse:  object,
-			shows:  []string{"access_token", "resource", "expires_on"}, key: "access_token",
-			whom: w.entraPrincipal,
-		},
-		{
-			kind: "azureIMDS", identity: "azure",
-			url:    env["AZURE_POD_IDENTITY_AUTHORITY_HOST"] + azureIMDSPath + "?api-version=2018-02-01&resource=" + url.QueryEscape(arm),
-			header: header{name: "Metadata", value: "true"},
-			parse:  object,
-			shows:  []string{"access_token", "resource", "expires_on"}, key: "access_token",
-			whom: w.entraPrincipal,
-		},
+func outlets(env map[string]string, w *world) []outlet {
+	const arm, vault = "https://management.azure.com/", "https://vault.azure.net"
+	const audience = "https://reports.example"
+	var (
+		aws   = header{name: "Authorization", file: env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]}
+		ec2   = env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] + "/latest"
+		imds  = header{name: "X-aws-ec2-metadata-token", session: ec2 + "/api/token"}
+		role  = filepath.Base(awsRole)
+		gce   = "http://" + env["GCE_METADATA_HOST"] + "/computeMetadata/v1/instance/service-accounts/"
+		node  = header{name: "Metadata-Flavor", words: "Google"}
+		azure = header{name: "X-IDENTITY-HEADER", secret: env["IDENTITY_HEADER"]}
+		vm    = header{name: "Metadata", words: "true"}
+		// The identity is the default, or the one that is asked for.
+		managed  = env["IDENTITY_ENDPOINT"] + "?api-version=2019-08-01&resource=" + url.QueryEscape(vault)
+		instance = env["AZURE_POD_IDENTITY_AUTHORITY_HOST"] + "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=" + url.QueryEscape(arm)
+		archive  = "&client_id=" + env["PLAYGROUND_ARCHIVE_AZURE_CLIENT_ID"]
+		subjects = header{name: "Authorization", words: "Bearer ", file: env["PLAYGROUND_SUBJECT_TOKEN_SECRET_FILE"]}
+		bearers  = header{name: "Authorization", words: "Bearer ", file: env["PLAYGROUND_BEARER_SECRET_FILE"]}
+		bearer   = env["PLAYGROUND_BEARER_URL"]
+	)
+	list := []outlet{
+		{"awsContainer", "", "aws", request{url: env["AWS_CONTAINER_CREDENTIALS_FULL_URI"], header: aws}, w.awsKey()},
+		{"awsContainer", "", "aws-archive", request{url: env["PLAYGROUND_ARCHIVE_AWS_URI"], header: aws}, w.awsKey()},
+		{"imds", "", "aws", request{url: ec2 + "/meta-data/iam/security-credentials/" + role, header: imds}, w.awsKey()},
+		{"file", "credentials", "aws", reading(env["PLAYGROUND_AWS_CREDENTIALS_FILE"]), w.awsSettings()},
+		{"file", "env", "aws", reading(env["PLAYGROUND_AWS_ENV_FILE"]), w.awsVariables()},
+		{"file", "token", "aws-subject", reading(env["PLAYGROUND_WEB_IDENTITY_TOKEN_FILE"]), w.subjectToken(awsAudience)},
+
+		{"gceMetadata", "", "google", request{url: gce + "default/token", header: node}, w.googleToken()},
+		{"gceMetadata", "ID token", "google", request{url: gce + "default/identity?audience=" + audience, header: node}, idToken()},
+		{"gceMetadata", "", "google-archive", request{url: gce + env["PLAYGROUND_ARCHIVE_GOOGLE_ACCOUNT"] + "/token", header: node}, w.googleToken()},
+		{"bearer", "", "google", request{url: bearer + "/google", header: bearers}, w.googleToken()},
+		{"file", "json", "google", reading(env["PLAYGROUND_GOOGLE_TOKEN_FILE"]), w.googleDocument()},
+		{"file", "token", "google", reading(env["PLAYGROUND_GCLOUD_TOKEN_FILE"]), w.googleBare()},
+		{"subjectToken", "", "google-subject", request{url: env["PLAYGROUND_SUBJECT_TOKEN_URL"], header: subjects}, w.subjectToken(googleAudience)},
+
+		{"appService", "", "azure", request{url: managed, header: azure}, w.entraToken()},
+		{"appService", "", "azure-archive", request{url: managed + archive, header: azure}, w.entraToken()},
+		{"appService", "Cloud Shell", "azure", request{
+			url: env["PLAYGROUND_CLOUD_SHELL_ENDPOINT"], header: vm, form: "resource=" + url.QueryEscape(arm),
+		}, w.entraToken()},
+		{"azureIMDS", "", "azure", request{url: instance, header: vm}, w.entraToken()},
+		{"azureIMDS", "", "azure-archive", request{url: instance + archive, header: vm}, w.entraToken()},
+		{"bearer", "", "azure", request{url: bearer + "/azure?resource=" + url.QueryEscape(vault), header: bearers}, w.entraBearer()},
 	}
-}
-
-var errNotAccepted = errors.New("the cloud does not accept this credential")
-
-func (w *world) awsPrincipal(id, secret, token string) func(fields) (string, error) {
-	return func(f fields) (string, error) {
-		if arn, valid := w.aws.Principal(f[id], f[secret], f[token]); valid {
-			return arn, nil
-		}
-		return "", errNotAccepted
+	if socket := env["PLAYGROUND_ADMIN_SOCKET"]; socket != "" {
+		list = append(list, outlet{"admin", "", "aws", question{socket, "aws"}, w.awsDocument()})
 	}
-}
-
-func (w *world) googlePrincipal(token string) func(fields) (string, error) {
-	return func(f fields) (string, error) {
-		if member, valid := w.google.Principal(f[token]); valid {
-			return member, nil
-		}
-		return "", errNotAccepted
-	}
-}
-
-func (w *world) entraPrincipal(f fields) (string, error) {
-	token, err := w.entra.Validate(f["access_token"])
-	if err != nil {
-		return "", errors.Join(errNotAccepted, err)
-	}
-	return "client " + token.ClientID + " at " + token.Audience, nil
-}
-
-// idTokenAudience reads an ID token as the service does that it is for, if not as thoroughly.
-func idTokenAudience(f fields) (string, error) {
-	claims, err := refresher.ParseClaims(refresher.Secret(f["token"]))
-	return "subject " + claims.Subject + " at " + strings.Join(claims.Audience, ", "), err
+	return list
 }
 
 // name tells an outlet from the others of its kind.
 func (o outlet) name() string {
-	switch {
-	case o.file != "":
-		return filepath.Base(o.file)
-	case strings.Contains(o.url, "/identity?"):
-		return o.kind + " (ID token)"
+	if o.form != "" {
+		return o.kind + " (" + o.form + ")"
 	}
 	return o.kind
 }

@@ -49,21 +49,11 @@ func (p *playground) prepare() (err error) {
 	if err = p.makeAgent(); err != nil {
 		return err
 	}
-	// Only now: the agent has made the secrets.
-	secret, err := p.dir.secret(azureSecret)
-	if err != nil {
-		return err
-	}
-	list := environments(p.dir, p.at, secret)
-	if err = p.dir.write(envFile, script(list)); err != nil {
-		return err
-	}
-	p.outlets = outlets(p.dir, values(list), p.world)
 	p.pairs, err = newPairScene(p.dir, p.at)
 	return err
 }
 
-// makeAgent does what wisp run --config config.yaml does.
+// makeAgent does what wisp run --config config.yaml does, and tells clients of it.
 func (p *playground) makeAgent() error {
 	text, err := config(p.dir, p.at)
 	if err != nil {
@@ -76,8 +66,29 @@ func (p *playground) makeAgent() error {
 	if err != nil {
 		return err
 	}
+	if err := p.makeClients(c); err != nil {
+		return err
+	}
 	p.agent, err = agent.New(c, agent.Options{Log: slog.New(logScreen{screen: p.screen}), Version: "playground"})
 	return err
+}
+
+// makeClients does what wisp env and wisp adc do.
+func (p *playground) makeClients(c *agent.Config) error {
+	e, err := environment(c, p.dir, p.at)
+	if err != nil {
+		return err
+	}
+	text, err := script(e)
+	if err != nil {
+		return err
+	}
+	document, err := c.ADC("google", agent.ADCOptions{From: "url"})
+	if err != nil {
+		return err
+	}
+	p.outlets = outlets(values(e), p.world)
+	return errors.Join(p.dir.write(envFile, text), p.dir.write(adcFile, document))
 }
 
 // play runs the world, and wisp in it, and shows what happens: until ctx ends, or for one tour.

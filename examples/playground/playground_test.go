@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -16,8 +19,10 @@ import (
 	"time"
 
 	diff "github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wisp-sidecar/wisp/agent"
+	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
 
@@ -40,8 +45,20 @@ var volatile = []struct {
 	{regexp.MustCompile(`[\w+/-]{4}…[\w+/-]{4}`), "SHORTENED"},
 }
 
+// shortDir is a directory with a path that is short enough for a socket in it, which that of t.TempDir is
+// not everywhere.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wisp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func TestOneTourShowsTheWholeWay(t *testing.T) {
-	dir := t.TempDir()
+	dir := shortDir(t)
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-once", "-dir", dir}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Fatalf("run = %d, want 0; stderr %q; stdout\n%s", code, &stderr, &stdout)
@@ -74,8 +91,9 @@ func TestOneTourShowsTheWholeWay(t *testing.T) {
 var secretValues = []*regexp.Regexp{
 	regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`),
 	regexp.MustCompile(`ya29\.[\w.-]+`),
-	regexp.MustCompile(`_(?:access_key|session_token|access_key_id) = (.+)`),
+	regexp.MustCompile(`(?i)_(?:access_key|session_token|access_key_id) ?= ?(.+)`),
 	regexp.MustCompile(`(?:IDENTITY_HEADER|MSI_SECRET)='(.+)'`),
+	regexp.MustCompile(`"Authorization": "Bearer (.+)"`),
 }
 
 func TestNothingSecretIsShown(t *testing.T) {
@@ -103,10 +121,10 @@ func TestNothingSecretIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Three subject tokens, two secrets and their two variables, an access key's three parts, a token; and
-	// the four subject tokens of the pairs.
-	if len(secrets) != 15 {
-		t.Errorf("%d secrets found in the files, want 15", len(secrets))
+	// Three subject tokens and a copy of one, five secrets and what env.sh (twice) and adc.json say of them, an
+	// access key's three parts in two files, a token in two; and the four subject tokens of the pairs.
+	if want := 4 + 5 + 3 + 6 + 2 + 4; len(secrets) != want {
+		t.Errorf("%d secrets found in the files, want %d", len(secrets), want)
 	}
 	for _, secret := range secrets {
 		if strings.Contains(output.String(), secret) {
@@ -130,12 +148,14 @@ func TestATourTellsWhatFailed(t *testing.T) {
 		{
 			name:     "a role that does not trust the workload",
 			breaking: func(w *world) { w.aws.PutRole(cloudtest.Role{ARN: awsRole}) },
-			want:     []string{"2 of 7 outlets failed", "awsContainer of aws: 503", "AccessDenied", "aws-credentials of aws", "hint: "},
+			want: []string{"5 of 20 outlets failed", "awsContainer of aws: 503", "imds of aws: 503", "AccessDenied",
+				"file (credentials) of aws", "file (env) of aws", "admin of aws", "hint: "},
 		},
 		{
 			name:     "a cloud that refuses connections",
 			breaking: func(w *world) { w.entra.Refuse(true) },
-			want:     []string{"2 of 7 outlets failed", "appService of azure: 503", "azureIMDS of azure: 503", "because: "},
+			want: []string{"6 of 20 outlets failed", "appService of azure: 503", "appService of azure-archive: 503", "appService (Cloud Shell) of azure: 503",
+				"azureIMDS of azure: 503", "azureIMDS of azure-archive: 503", "bearer of azure: 503", "because: "},
 		},
 		{
 			name: "a cloud that forgets what it issued",
@@ -143,14 +163,20 @@ func TestATourTellsWhatFailed(t *testing.T) {
 				w.google.Inject(cloudtest.Fault{Operation: "generateAccessToken", Status: 200,
 					Body: `{"accessToken":"ya29.c.never-issued","expireTime":"2999-01-02T03:04:05Z"}`})
 			},
-			want: []string{"2 of 7 outlets failed", "gceMetadata of google: the cloud does not accept this credential"},
+			want: []string{"5 of 20 outlets failed", "gceMetadata of google: the cloud does not accept this credential"},
+		},
+		{
+			name:     "an issuer whose tokens are worth nothing",
+			breaking: func(w *world) { w.issuer.Inject(cloudtest.Fault{Operation: "jwks", Status: 200, Body: `{"keys":[]}`}) },
+			want: []string{"20 of 20 outlets failed", "subjectToken of google-subject: the cloud does not accept this credential",
+				"file (token) of aws-subject: the cloud does not accept this credential"},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var stdout bytes.Buffer
-			o := options{dir: t.TempDir(), lifetime: defaultLifetime, once: true, patience: time.Second}
+			o := options{dir: shortDir(t), lifetime: defaultLifetime, once: true, patience: time.Second}
 			p, err := open(o, &stdout)
 			if err != nil {
 				t.Fatal(err)
@@ -258,16 +284,16 @@ func TestADirectoryServesTwice(t *testing.T) {
 		if code := run(t.Context(), []string{"-once", "-dir", dir}, &output, &output); code != 0 {
 			t.Fatalf("run = %d, want 0; output\n%s", code, &output)
 		}
-		secret, err := directory(dir).secret(awsSecret)
+		secret, err := os.ReadFile(filepath.Join(dir, awsSecret))
 		if err != nil {
 			t.Fatal(err)
 		}
-		secrets = append(secrets, secret)
+		secrets = append(secrets, string(secret))
 	}
 	if secrets[0] != secrets[1] {
 		t.Error("the second run has another secret, which clients of the first one do not know")
 	}
-	for name, most := range map[string]fs.FileMode{secretsDir: 0o700, outDir: 0o700, envFile: 0o600, configFile: 0o600} {
+	for name, most := range map[string]fs.FileMode{secretsDir: 0o700, outDir: 0o700, envFile: 0o600, configFile: 0o600, adcFile: 0o600} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || info.Mode().Perm()&^most != 0 {
 			t.Errorf("mode of %s = %v (%v), want at most %v", name, info.Mode(), err, most)
@@ -292,12 +318,50 @@ func TestTheConfigurationIsOneOfWisp(t *testing.T) {
 			t.Errorf("a directory named %s: %v", name, err)
 			continue
 		}
-		if len(c.Identities) != 3 || len(c.Outlets) != 6 {
-			t.Errorf("%d identities and %d outlets, want 3 and 6", len(c.Identities), len(c.Outlets))
+		if len(c.Identities) != 8 || len(c.Outlets) != 13 {
+			t.Errorf("%d identities and %d outlets, want 8 and 13", len(c.Identities), len(c.Outlets))
 		}
 		if warnings := c.Warnings(); len(warnings) != 1 { // of http to fakes
 			t.Errorf("warnings = %q, want one", warnings)
 		}
+	}
+}
+
+// adc.json is for libraries that do the exchange themselves: wisp itself can be one of them.
+func TestTheCredentialConfigurationFileWorks(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	p, err := open(options{dir: t.TempDir(), lifetime: defaultLifetime, patience: defaultPatience}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	c, err := agent.Parse("library.yaml", fmt.Appendf(nil, "upstream: {allowInsecureLoopback: true}\n"+
+		"identities: [{name: library, floor: 10s, externalAccount: {path: %q}}]\nhealth: {listen: off}\n", p.dir.file(adcFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	library, err := agent.New(c, agent.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.play(ctx) })
+	library.RunIdentities(ctx, group)
+	identity, _ := library.Identity("library")
+	asking, cancel := context.WithTimeout(ctx, 2*defaultPatience)
+	defer cancel()
+	credential, err := identity.Credential(asking, refresher.Target{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _ := credential.Value.(refresher.Bearer)
+	if whom, _ := p.world.google.Principal(token.Token.Reveal()); whom != "serviceAccount:"+googleAccount {
+		t.Errorf("Google takes the library for %q, want %s", whom, googleAccount)
+	}
+	stop()
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

@@ -64,11 +64,11 @@ func (s *screen) erase() {
 }
 
 // plain are the fields whose values are no secrets; all others are shortened.
-var plain = []string{"Expiration", "expires_in", "expires_on", "expiresAt", "token_type", "resource"}
+var plain = []string{"Expiration", "AWS_CREDENTIAL_EXPIRATION", "expires_in", "expires_on", "expiresAt", "token_type", "resource"}
 
 // answer shows what an outlet gave.
 func (s *screen) answer(a answer) {
-	s.printf("  %-7s %-13s %s", a.outlet.identity, a.outlet.kind, a.outlet)
+	s.printf("  %-14s %-12s %s", a.outlet.identity, a.outlet.kind, a.outlet.way)
 	if a.err != nil {
 		s.printf("          failed: %v", a.err)
 		return
@@ -83,6 +83,11 @@ func (s *screen) answer(a answer) {
 	}
 	s.printf("          %s", strings.Join(shown, "  "))
 	s.printf("          the cloud sees %s", a.whom)
+}
+
+// quoteShell quotes any text for a POSIX shell: nothing is special between single quotes but their end.
+func quoteShell(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // shorten makes a secret fit to be shown: enough to tell it from another, too little to use it.

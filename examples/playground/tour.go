@@ -21,6 +21,7 @@ func (p *playground) introduce() {
 	s.printf("  AWS, Google, Entra %s  %s  %s", p.at.url(atAWS), p.at.url(atGoogle), p.at.url(atEntra))
 	s.printf("  wisp's outlets     %s", p.at.url(atOutlets))
 	s.printf("  wisp's probes      %s/readyz  and /metrics", p.at.url(atProbes))
+	s.printf("  wisp's commands    %s", cmp.Or(p.dir.socket(), "not served: for a socket the directory's path is too long"))
 	s.printf("  configuration      %s", p.dir.file(configFile))
 	s.printf("  for your shell     . %s", quoteShell(p.dir.file(envFile)))
 }

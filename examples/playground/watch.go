@@ -72,12 +72,12 @@ func (l *lookout) lookAround(ctx context.Context) {
 		l.asked++
 		if a.err != nil {
 			l.failed++
-			l.screen.event("app", "%-7s %s failed: %v", a.outlet.identity, a.outlet.kind, a.err)
+			l.screen.event("app", "%-14s %s failed: %v", a.outlet.identity, a.outlet.name(), a.err)
 			continue
 		}
 		if credential := a.fields[a.outlet.key]; credential != l.seen[i] {
 			l.seen[i] = credential
-			l.screen.event("app", "%-7s %s has a new credential: %s", a.outlet.identity, a.outlet.name(), shorten(credential))
+			l.screen.event("app", "%-14s %s has a new credential: %s", a.outlet.identity, a.outlet.name(), shorten(credential))
 		}
 	}
 }

@@ -18,16 +18,20 @@ const (
 
 	awsAccount  = "111122223333"
 	awsRole     = "arn:aws:iam::" + awsAccount + ":role/reports"
+	awsArchive  = "arn:aws:iam::" + awsAccount + ":role/archive" // a second role
 	awsRegion   = "eu-west-1"
 	awsAudience = "sts.amazonaws.com"
 
 	googleProject  = "wisp-playground"
 	googlePool     = "projects/123456789012/locations/global/workloadIdentityPools/clusters"
 	googleProvider = googlePool + "/providers/playground"
+	googleAudience = "https://iam.googleapis.com/" + googleProvider
 	googleAccount  = "reports@" + googleProject + ".iam.gserviceaccount.com"
+	googleArchive  = "archive@" + googleProject + ".iam.gserviceaccount.com" // a second account
 
 	entraTenant   = "72f1a6c0-5b1e-4c55-9d9e-0a6d5f3b7c11"
 	entraClient   = "c0ffee00-8d2b-4f0e-b4c6-2f9d1e7a5b22"
+	entraArchive  = "a2c417e0-1f63-4a0e-9b1d-5d1c6f3e8b90" // a second application
 	entraAudience = "api://AzureADTokenExchange"
 )
 
@@ -42,7 +46,7 @@ const (
 // its own.
 var tokens = []cloudtest.ProjectedToken{
 	{Path: "aws/token", Audience: awsAudience, Lifetime: tokenLifetime},
-	{Path: "google/token", Audience: "https://iam.googleapis.com/" + googleProvider, Lifetime: tokenLifetime},
+	{Path: "google/token", Audience: googleAudience, Lifetime: tokenLifetime},
 	{Path: "azure/token", Audience: entraAudience, Lifetime: tokenLifetime},
 }
 
@@ -71,24 +75,29 @@ func newWorld(dir directory, lifetime time.Duration, at *listeners) (*world, err
 	if err != nil {
 		return nil, err
 	}
+	const googleMember = "principal://iam.googleapis.com/" + googlePool + "/subject/" + subject
+	federated := []cloudtest.FederatedCredential{{Issuer: issuer.URL(), Subject: subject, Audience: entraAudience}}
 	w := &world{
 		issuer: issuer, kubelet: kubelet, at: at,
 		aws: cloudtest.NewAWS(cloudtest.AWSOptions{
 			Providers: []cloudtest.OIDCProvider{{Account: awsAccount, Issuer: issuer.URL(), Audiences: []string{awsAudience}}},
-			Roles:     []cloudtest.Role{{ARN: awsRole, Issuer: issuer.URL(), Subjects: []string{subject}}},
+			Roles: []cloudtest.Role{
+				{ARN: awsRole, Issuer: issuer.URL(), Subjects: []string{subject}},
+				{ARN: awsArchive, Issuer: issuer.URL(), Subjects: []string{subject}},
+			},
 		}),
 		google: cloudtest.NewGoogle(cloudtest.GoogleOptions{
 			Providers: []cloudtest.PoolProvider{{Name: googleProvider, Issuer: issuer.URL()}},
-			ServiceAccounts: []cloudtest.ServiceAccount{{
-				Email:         googleAccount,
-				Impersonators: []string{"principal://iam.googleapis.com/" + googlePool + "/subject/" + subject},
-			}},
+			ServiceAccounts: []cloudtest.ServiceAccount{
+				{Email: googleAccount, Impersonators: []string{googleMember}},
+				{Email: googleArchive, Impersonators: []string{googleMember}},
+			},
 		}),
 		entra: cloudtest.NewEntra(cloudtest.EntraOptions{
-			Apps: []cloudtest.App{{
-				TenantID: entraTenant, ClientID: entraClient,
-				Credentials: []cloudtest.FederatedCredential{{Issuer: issuer.URL(), Subject: subject, Audience: entraAudience}},
-			}},
+			Apps: []cloudtest.App{
+				{TenantID: entraTenant, ClientID: entraClient, Credentials: federated},
+				{TenantID: entraTenant, ClientID: entraArchive, Credentials: federated},
+			},
 		}),
 	}
 	w.aws.LimitLifetime(lifetime)
