@@ -167,6 +167,9 @@ func (m *environmentMaker) add(c *OutletConfig, outlet leadingOutlet, byName map
 		}
 		section.Set = append(section.Set, v)
 	}
+	if len(section.Set) == 0 {
+		return nil // another outlet of this identity says it all
+	}
 	for _, v := range section.Set {
 		m.taken[v.Name] = name
 	}

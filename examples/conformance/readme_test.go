@@ -17,8 +17,8 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := readmeBlock.FindAllSubmatch(readme, -1)
-	if len(blocks) != 3 {
-		t.Fatalf("the README has %d blocks of commands, want 3", len(blocks))
+	if len(blocks) != 5 {
+		t.Fatalf("the README has %d blocks of commands, want 5", len(blocks))
 	}
 	for _, block := range blocks {
 		script := strings.NewReplacer("/tmp/wisp", "'"+play.dir+"'", "dist/wisp", play.wisp).Replace(string(block[1]))
