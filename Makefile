@@ -9,7 +9,9 @@ TAGS     = nethttpomithttp2
 # What has something to do at the start or every half hour needs no inlining, which saves 4 %: libraries,
 # wisp's own way to the clouds, and the parts of TLS that no byte of an outlet passes.
 COLD     = github.com/aws/... golang.org/x/oauth2/... go.yaml.in/... github.com/spf13/... \
-           github.com/wisp-sidecar/wisp/agent/... github.com/wisp-sidecar/wisp/cmd/... github.com/wisp-sidecar/wisp/refresher/... \
+           github.com/wisp-sidecar/wisp/agent/... github.com/wisp-sidecar/wisp/cmd/... \
+           github.com/wisp-sidecar/wisp/refresher/awssts github.com/wisp-sidecar/wisp/refresher/entra github.com/wisp-sidecar/wisp/refresher/googlests \
+           github.com/wisp-sidecar/wisp/refresher/oauthsts github.com/wisp-sidecar/wisp/refresher/source github.com/wisp-sidecar/wisp/refresher/upstream \
            crypto/tls crypto/x509 encoding/asn1 encoding/xml math/big regexp/... text/... vendor/...
 GCFLAGS  = $(patsubst %,-gcflags=%=-l,$(COLD))
 BUILD    = CGO_ENABLED=0 go build -tags $(TAGS) $(GCFLAGS) -trimpath -ldflags "$(LDFLAGS)"
