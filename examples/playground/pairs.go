@@ -39,7 +39,7 @@ func newPairScene(dir directory, at *listeners) (*pairScene, error) {
 		return nil, err
 	}
 	s := &pairScene{at: at, world: world, list: world.Pairs()}
-	if err := dir.write(pairsFile, []byte("health: {listen: off}\n"+pairs.Document(s.list...))); err != nil {
+	if err := dir.write(pairsFile, []byte("health: {listen: off}\nadmin: {socket: off}\n"+pairs.Document(s.list...))); err != nil {
 		return nil, err
 	}
 	c, err := agent.Load(dir.file(pairsFile))
