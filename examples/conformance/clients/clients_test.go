@@ -2,6 +2,7 @@ package clients_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -102,7 +103,7 @@ func (c *company) phases() {
 			return c.begin(p) // what reads once needs something to read
 		})
 		c.each(firstUse, func(p *pairing) (err error) {
-			if p.first.Who == "" { // else that was it
+			if p.first.Who == "" { // else this client has come that far already
 				p.first, err = c.good(p)
 			}
 			return err
@@ -114,11 +115,12 @@ func (c *company) phases() {
 	<-over
 	c.phase(renewal, func() {
 		c.each(renewal, func(p *pairing) error {
+			if p.first.Who == "" {
+				return errors.New("there was none to renew")
+			}
 			next, err := c.good(p)
-			for i, credential := range next.Credentials {
-				if credential == p.first.Credentials[i] {
-					return fmt.Errorf("credential %d is still the one from %v before", i, lifetime)
-				}
+			if slices.ContainsFunc(next.Credentials, func(credential string) bool { return slices.Contains(p.first.Credentials, credential) }) {
+				return fmt.Errorf("the client still has the credential from %v before", lifetime)
 			}
 			return err
 		})
@@ -198,7 +200,8 @@ func (c *company) insist(p *pairing) error {
 			return err
 		}
 		if a.Error == "" {
-			return nil
+			p.first, err = p.check(a)
+			return err
 		}
 		if a.Error != last {
 			fmt.Fprintf(&p.log, "while it is cold: %s\n", a.Error)
@@ -215,7 +218,7 @@ func (c *company) insist(p *pairing) error {
 // good asks for a credential, which has to be there at once, and to be the right one.
 func (c *company) good(p *pairing) (answer, error) {
 	if p.process == nil {
-		return answer{}, fmt.Errorf("the client has not started")
+		return answer{}, errors.New("the client has not started")
 	}
 	a, err := p.process.get(c.Context())
 	if err != nil {
@@ -228,12 +231,12 @@ func (c *company) good(p *pairing) (answer, error) {
 func (p *pairing) check(a answer) (answer, error) {
 	switch {
 	case a.Error != "":
-		return a, fmt.Errorf("the client fails: %s", a.Error)
+		return answer{}, fmt.Errorf("the client fails: %s", a.Error)
 	case len(a.Credentials) == 0 || len(a.Credentials) > len(p.outlet.who):
-		return a, fmt.Errorf("the client has %d credentials, want 1 to %d", len(a.Credentials), len(p.outlet.who))
+		return answer{}, fmt.Errorf("the client has %d credentials, want 1 to %d", len(a.Credentials), len(p.outlet.who))
 	}
 	if want := strings.Join(p.outlet.who[:len(a.Credentials)], " "); a.Who != want {
-		return a, fmt.Errorf("the cloud takes the client for %q, want %q", a.Who, want)
+		return answer{}, fmt.Errorf("the cloud takes the client for %q, want %q", a.Who, want)
 	}
 	return a, nil
 }
@@ -261,7 +264,7 @@ func (c *company) refused(p *pairing, changes map[string]string) error {
 	case a.Error == "":
 		return fmt.Errorf("the client gets a credential for %s", a.Who)
 	case slices.ContainsFunc(c.stage.secrets(), func(secret string) bool { return strings.Contains(said, secret) }):
-		return fmt.Errorf("the client tells a secret of wisp's")
+		return errors.New("the client tells a secret of wisp's")
 	}
 	fmt.Fprintf(&p.log, "refused after %v: %s\n", time.Since(start).Round(10*time.Millisecond), a.Error)
 	return nil

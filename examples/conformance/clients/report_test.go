@@ -28,6 +28,10 @@ Each client is the real one, installed by name from its registry and led to wisp
 process of its own. wisp is the program as built from the same commit. **The clouds are fakes** that verify what the real ones are
 documented to verify: signatures, audiences, expiry, trust. No real cloud takes part, nor Windows or macOS; credentials
 live for a minute instead of an hour or more. A green cell says that client and wisp understand each other, not more.
+
+Variables are not enough for two clients of Azure's instance metadata: azidentity has its address built in, so its
+requests are redirected as a rule of the network would do it; adal is told the address by an argument. The AWS CLI is
+version 1: version 2 is in no registry that pins versions. The version of gcloud is the machine's.
 `
 
 // report prints the table, and writes the page or compares it with what is there. Without all clients there is no telling.
@@ -80,7 +84,7 @@ Each client at each outlet is one process that goes through all of it, or for to
 | check | what happens | what has to come of it |
 | --- | --- | --- |
 | cold start | the client starts, and asks, before wisp has had any credential; then the cloud recovers | the client waits, or fails with its own error and succeeds when it is asked again: same process, same objects |
-| first use | the client is asked once | a credential, which the cloud takes for the right identity |
+| first use | the client asks, and there is a credential | it is one that the cloud takes for the right identity |
 | renewal | the client is asked when its first credential has expired | another credential, which the cloud takes |
 | outage | the cloud gives nothing out, and wisp has noticed | the client still has a credential that the cloud takes |
 | wrong secret | the client shows wisp a wrong secret | the client's own error; no secret of wisp's in what it prints |
