@@ -91,6 +91,9 @@ func (s *service) guard(r *http.Request) *endpoints.Refusal {
 	if r.Method == http.MethodPost {
 		return s.guardPost(r)
 	}
+	if s.shellByGet(r) {
+		return nil
+	}
 	if !endpoints.Matches(sentSecret(r), s.secret) {
 		return endpoints.Refuse(endpoints.Unauthorized,
 			"the secret is missing or wrong; send IDENTITY_HEADER as X-IDENTITY-HEADER, or MSI_SECRET as secret with api-version "+version2017)
@@ -120,7 +123,7 @@ func (s *service) answer(w http.ResponseWriter, r *http.Request) *endpoints.Refu
 	if refusal != nil {
 		return refusal
 	}
-	if query.APIVersion != version2019 && query.APIVersion != version2017 {
+	if query.APIVersion != version2019 && query.APIVersion != version2017 && !s.shellByGet(r) {
 		return endpoints.Refuse(endpoints.BadRequest, "api-version has to be "+version2019+" or "+version2017)
 	}
 	return s.issuer.Answer(w, r, query)

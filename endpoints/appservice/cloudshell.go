@@ -44,3 +44,10 @@ func (s *service) answerPost(w http.ResponseWriter, r *http.Request) *endpoints.
 	}
 	return s.issuer.Answer(w, r, query)
 }
+
+// shellByGet: msal4j, and so azure-identity for Java, takes any MSI_ENDPOINT for that of Azure Cloud Shell, but asks
+// it with GET, the query in the URL, and neither a secret nor an api-version.
+func (s *service) shellByGet(r *http.Request) bool {
+	query, _ := azuretoken.Parse(r.URL.RawQuery)
+	return s.cloudShell && r.Method == http.MethodGet && azuretoken.HasMetadata(r) && query.APIVersion == "" && sentSecret(r) == ""
+}

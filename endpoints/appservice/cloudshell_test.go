@@ -34,6 +34,8 @@ func TestCloudShellAnswers(t *testing.T) {
 		request  string
 	}{
 		{"cloudshell_token", cloudShell(nil), post + "\n\nresource=https%3A%2F%2Fmanagement.core.windows.net%2F"},
+		{"cloudshell_token_by_get", cloudShell(nil), "GET " + path + "?resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\nMetadata: true"},
+		{"cloudshell_off_by_get", outlet(), "GET " + path + "?resource=r HTTP/1.1\nMetadata: true"},
 		{"cloudshell_no_metadata_header", cloudShell(nil), "POST " + path + " HTTP/1.1\n\nresource=r"},
 		{"cloudshell_no_resource", cloudShell(nil), post},
 		{"cloudshell_not_ready", cloudShell(azuretokentest.Fail(&refresher.Error{Code: refresher.CodeNotReady})), post + "\n\nresource=r"},
@@ -104,6 +106,12 @@ func TestCloudShellRequests(t *testing.T) {
 		{"a body that ends early", post + "\nTransfer-Encoding: chunked\n\nff\r\nresource=r", 400},
 		{"GET still needs the secret", "GET " + path + "?api-version=2019-08-01&resource=r HTTP/1.1\nMetadata: true", 401},
 		{"GET with the secret", new2019, 200},
+		{"msal4j: GET, and a field that is none", "GET " + path + "?resource=https%3A%2F%2Fvault.azure.net HTTP/1.1\nMetadata: true\nContentType: application/x-www-form-urlencoded", 200},
+		{"msal4j with a client id", "GET " + path + "?resource=r&client_id=" + azuretokentest.SecondClientID + " HTTP/1.1\nMetadata: true", 200},
+		{"GET like that without Metadata", "GET " + path + "?resource=r HTTP/1.1", 401},
+		{"GET like that with a wrong secret", "GET " + path + "?resource=r HTTP/1.1\nMetadata: true\nsecret: wrong", 401},
+		{"GET like that without a resource", "GET " + path + " HTTP/1.1\nMetadata: true", 400},
+		{"GET like that, forwarded", "GET " + path + "?resource=r HTTP/1.1\nMetadata: true\nX-Forwarded-For:", 400},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,6 +17,9 @@ const (
 	accountMissing    = "account-missing.json" // and without one
 	accountExecutable = "account-executable.json"
 	accountOutput     = "account-output.json" // of the latter with an output file, which all clients share
+
+	accountOther       = "account-other.json" // of a provider that wisp's configuration does not know
+	accountOtherOutput = "account-other-output.json"
 )
 
 // writeAccounts has wisp adc write them.
@@ -39,6 +42,13 @@ func (s *stage) writeAccounts(t *testing.T, program string) {
 		}
 		// wisp talks to the fake by http, which not all libraries do.
 		s.write(t, name, strings.ReplaceAll(string(text), s.urls.google, s.urls.googleTLS))
+	}
+	for other, name := range map[string]string{accountOther: accountExecutable, accountOtherOutput: accountOutput} {
+		text, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write(t, other, strings.NewReplacer(googleProvider, googleProvider+"-of-others", "executable-output", "other-output").Replace(string(text)))
 	}
 	text, err := os.ReadFile(filepath.Join(s.dir, accountURL))
 	if err != nil {

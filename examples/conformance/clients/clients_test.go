@@ -112,6 +112,7 @@ func (c *company) phases() {
 	over := time.After(lifetime + 2*time.Second)
 	c.phase(wrongSecret, func() { c.each(wrongSecret, func(p *pairing) error { return c.refused(p, p.outlet.wrong) }) })
 	c.phase(noSecret, func() { c.each(noSecret, func(p *pairing) error { return c.refused(p, p.outlet.missing) }) })
+	c.phase(failure, func() { c.each(failure, func(p *pairing) error { return c.refused(p, p.outlet.fails) }) })
 	<-over
 	c.phase(renewal, func() {
 		c.each(renewal, func(p *pairing) error {

@@ -89,6 +89,7 @@ Each client at each outlet is one process that goes through all of it, or for to
 | outage | the cloud gives nothing out, and wisp has noticed | the client still has a credential that the cloud takes |
 | wrong secret | the client shows wisp a wrong secret | the client's own error; no secret of wisp's in what it prints |
 | no secret | the client shows none | the same |
+| failure | the program that the client runs has no credential for it: another audience than is configured, or an identity that there is not | the same |
 
 | client | outlet | ` + strings.Join(checks, " | ") + " |\n| --- | --- |" + strings.Repeat(" --- |", len(checks)) + "\n")
 	for _, p := range c.pairings {

@@ -119,6 +119,7 @@ func newStage(t *testing.T, kit *installation) *stage {
 	s.start(t, kit.wisp)
 	s.writeAccounts(t, kit.wisp)
 	s.write(t, "wrong.secret", "wrong")
+	s.write(t, "aws-process-of-nobody", "[default]\ncredential_process = "+kit.wisp+" credential-process nobody --config "+s.dir+"/wisp.yaml\n")
 	s.write(t, "aws-process", "[default]\ncredential_process = "+kit.wisp+" credential-process aws-audit --config "+s.dir+"/wisp.yaml\n")
 	return s
 }

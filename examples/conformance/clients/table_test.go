@@ -68,6 +68,8 @@ type outlet struct {
 	// wrong and missing are differences from env that make a client show a wrong secret, or none at all; nil if there is no
 	// secret to show. An empty value removes the variable.
 	wrong, missing map[string]string
+	// fails are those that make the program fail which the client runs.
+	fails map[string]string
 }
 
 var outlets = []outlet{
@@ -94,7 +96,8 @@ var outlets = []outlet{
 	},
 	{
 		name: "wisp credential-process", cloud: aws, gives: keys, who: []string{awsSession},
-		env: map[string]string{"AWS_CONFIG_FILE": "{dir}/aws-process", "AWS_EC2_METADATA_DISABLED": "true"},
+		env:   map[string]string{"AWS_CONFIG_FILE": "{dir}/aws-process", "AWS_EC2_METADATA_DISABLED": "true"},
+		fails: map[string]string{"AWS_CONFIG_FILE": "{dir}/aws-process-of-nobody"},
 	},
 	{
 		name: awsConfig, cloud: aws, gives: keys, who: []string{awsSession},
@@ -127,11 +130,13 @@ var outlets = []outlet{
 	},
 	{
 		name: executable, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
-		env: account(accountExecutable),
+		env:   account(accountExecutable),
+		fails: map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "{dir}/" + accountOther},
 	},
 	{
 		name: executableFile, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
-		env: account(accountOutput),
+		env:   account(accountOutput),
+		fails: map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "{dir}/" + accountOtherOutput},
 	},
 	{
 		name: tokenFile, cloud: google, gives: accessToken, who: []string{"serviceAccount:" + googleReports},
@@ -179,9 +184,10 @@ const (
 	outage      = "outage"
 	wrongSecret = "wrong secret"
 	noSecret    = "no secret"
+	failure     = "failure"
 )
 
-var checks = []string{coldStart, firstUse, renewal, outage, wrongSecret, noSecret}
+var checks = []string{coldStart, firstUse, renewal, outage, wrongSecret, noSecret, failure}
 
 // An exception is why something does not apply: to clients, at outlets, of checks. What is nil means any.
 type exception struct {
@@ -195,8 +201,8 @@ var exceptions = []exception{
 	{clients: []string{"adal for Go"}, outlets: []string{"appService"}, because: "does not know IDENTITY_ENDPOINT"},
 	{clients: []string{"msal for Python"}, outlets: []string{"appService, cloudShell"}, because: "knows only the real Cloud Shell"},
 	{
-		clients: []string{"azure-identity for Java"}, outlets: []string{"appService, 2017-09-01", "appService, cloudShell"},
-		because: "takes MSI_ENDPOINT for Cloud Shell's, whether or not there is MSI_SECRET, and sends it GET, where Cloud Shell is POST",
+		clients: []string{"azure-identity for Java"}, outlets: []string{"appService, 2017-09-01"},
+		because: "takes MSI_ENDPOINT for that of Cloud Shell, whether or not there is MSI_SECRET",
 	},
 	{
 		clients: []string{"cloud.google.com/go/auth"}, outlets: []string{"gceMetadata, ID token"},
@@ -227,6 +233,14 @@ var exceptions = []exception{
 	{
 		outlets: []string{"wisp credential-process", awsConfig, executable, executableFile}, checks: secretChecks,
 		because: "a program has no secret: it asks by a socket that only its own user can open",
+	},
+	{outlets: []string{awsConfig}, checks: []string{failure}, because: "is the same program, in a profile that wisp writes"},
+	{
+		outlets: []string{
+			"awsContainer", awsFile, "imds", webIdentity, "gceMetadata", "gceMetadata, ID token", "subjectToken", adcFile, tokenFile,
+			"appService", "appService, 2017-09-01", "appService, cloudShell", "azureIMDS",
+		},
+		checks: []string{failure}, because: "the client runs no program",
 	},
 	{outlets: []string{awsFile, webIdentity, adcFile, tokenFile}, checks: secretChecks, because: "a file has no secret: its permissions guard it"},
 	{
