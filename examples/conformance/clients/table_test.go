@@ -205,7 +205,7 @@ var exceptions = []exception{
 		because: "takes MSI_ENDPOINT for that of Cloud Shell, whether or not there is MSI_SECRET",
 	},
 	{
-		clients: []string{"cloud.google.com/go/auth"}, outlets: []string{"gceMetadata, ID token"},
+		clients: []string{"cloud.google.com/go/auth"}, outlets: []string{"gceMetadata, ID token"}, checks: []string{renewal, outage},
 		because: "takes any ID token of a metadata server to live for an hour",
 	},
 	{clients: []string{"x/oauth2 for Go"}, outlets: []string{"gceMetadata, ID token"}, because: "has no ID tokens"},

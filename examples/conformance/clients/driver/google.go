@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"cloud.google.com/go/auth/credentials"
+	"cloud.google.com/go/auth/credentials/idtoken"
 	"cloud.google.com/go/compute/metadata"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
@@ -19,8 +20,11 @@ const (
 )
 
 // googleAuth is cloud.google.com/go/auth, by the credentials that it detects.
-func googleAuth(context.Context, options) (client, error) {
+func googleAuth(_ context.Context, asked options) (client, error) {
 	found, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{cloudPlatform}})
+	if asked[audience] {
+		found, err = idtoken.NewCredentials(&idtoken.Options{Audience: audience})
+	}
 	if err != nil {
 		return nil, err
 	}
