@@ -2,7 +2,6 @@ package agent_test
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -114,19 +113,6 @@ outlets: [{identity: aws, imds: {listen: "${OUTLETS}", allowV1: true}}]
 	// The STS of this world is named by its endpoint, and the document names no region.
 	if got := w.get(w.urls["OUTLETS"], "/latest/meta-data/placement/region"); got.status != http.StatusNotFound {
 		t.Errorf("the region: %d %q, want 404", got.status, got.body)
-	}
-}
-
-// On the node's network everybody could ask.
-func TestIMDSIsNotForTheHostNetwork(t *testing.T) {
-	w := newWorld(t)
-	c, err := agent.Parse("config.yaml", w.document(awsIdentity, "\noutlets: [{identity: aws, imds: {}}]\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = agent.New(c, agent.Options{HostNetwork: true})
-	if e, ok := errors.AsType[*agent.ConfigError](err); !ok || !strings.Contains(e.Error(), "outlets[0].imds: answers without a secret") {
-		t.Errorf("New = %v, want a refusal", err)
 	}
 }
 

@@ -112,8 +112,15 @@ func printCredential(command *cobra.Command, global *globalFlags, r request, for
 	return err
 }
 
-// oneLine makes an error's text fit into the one line that SDKs show.
+// oneLine makes an error's text fit into the one line that SDKs show: hints, and the problems of a
+// configuration, have lines of their own otherwise.
 type oneLine struct{ error }
 
-func (e *oneLine) Error() string { return strings.ReplaceAll(e.error.Error(), "\n ", ";") }
+func (e *oneLine) Error() string {
+	lines := strings.Split(e.error.Error(), "\n")
+	for n := range lines {
+		lines[n] = strings.TrimSpace(lines[n])
+	}
+	return strings.Join(lines, "; ")
+}
 func (e *oneLine) Unwrap() error { return e.error }

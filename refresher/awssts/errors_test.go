@@ -97,6 +97,7 @@ func TestWhatIsSaidOfWrongOptions(t *testing.T) {
 		{"a hop of a minute", hop(awssts.Hop{RoleARN: hub, Duration: time.Minute})},
 		{"a hop with a fraction of a second", hop(awssts.Hop{RoleARN: hub, Duration: time.Hour - time.Millisecond})},
 		{"an external id with a blank", hop(awssts.Hop{RoleARN: hub, ExternalID: "shop 1"})},
+		{"an external id of one letter", hop(awssts.Hop{RoleARN: hub, ExternalID: "x"})},
 		{"an external id that is too long", hop(awssts.Hop{RoleARN: hub, ExternalID: strings.Repeat("x", 1225)})},
 		{"a source identity of one letter", hop(awssts.Hop{RoleARN: hub, SourceIdentity: "x"})},
 		{"a source identity that is set twice", hop(awssts.Hop{RoleARN: hub, SourceIdentity: "shop"}, awssts.Hop{RoleARN: spoke, SourceIdentity: "shop"})},

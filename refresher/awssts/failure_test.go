@@ -51,6 +51,8 @@ func TestFailuresAreSorted(t *testing.T) {
 		{"request throttled", 400, refusal("RequestThrottled", "Rate exceeded"), refresher.Throttled, "RequestThrottled", ""},
 		{"request limit", 503, refusal("RequestLimitExceeded", "Rate exceeded"), refresher.Throttled, "RequestLimitExceeded", ""},
 		{"slow down", 503, refusal("SlowDown", "Rate exceeded"), refresher.Throttled, "SlowDown", ""},
+		{"too many requests", 400, refusal("TooManyRequests", "Rate exceeded"), refresher.Throttled, "TooManyRequests", ""},
+		{"too many requests, other name", 400, refusal("TooManyRequestsException", "Rate exceeded"), refresher.Throttled, "TooManyRequestsException", ""},
 		{"too many requests by status", 429, "", refresher.Throttled, "", ""},
 
 		{"expired token", 400, refusal("ExpiredTokenException", "Token expired: current date/time 1 must be before the expiration date/time 0"),

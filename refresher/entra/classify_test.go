@@ -68,6 +68,7 @@ func TestClassesWithoutNumbers(t *testing.T) {
 		{"429", microsoft{status: 429, header: map[string]string{"Retry-After": "60"}}, refresher.Throttled, ""},
 		{"temporarily_unavailable", microsoft{status: 400, body: `{"error":"temporarily_unavailable","error_description":"Later."}`}, refresher.Transient, "temporarily_unavailable"},
 		{"invalid_client", microsoft{status: 401, body: `{"error":"invalid_client"}`}, refresher.Settling, "invalid_client"},
+		{"invalid_client with several numbers: the first", microsoft{status: 401, body: `{"error":"invalid_client","error_codes":[500011,50013]}`}, refresher.Denied, "AADSTS500011"},
 		{"invalid_request with codes of a wrong type", microsoft{status: 400, body: `{"error":"invalid_request","error_codes":["x"]}`}, refresher.Settling, "invalid_request"},
 		{"403 of Entra", microsoft{status: 403, body: `{"error":"access_denied"}`}, refresher.Settling, "access_denied"},
 		{"HTML", microsoft{status: 403, body: "<html>"}, refresher.Transient, refresher.CodeForeignResponse},
