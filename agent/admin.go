@@ -2,10 +2,14 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/agent/admin"
@@ -39,7 +43,11 @@ func (a *Agent) listenAdmin(ctx context.Context) (net.Listener, error) {
 	}
 	l, err := admin.Listen(ctx, path, admin.SocketOptions{UIDs: c.UIDs, Anyone: c.Anyone})
 	if err != nil && c.Socket == "" {
-		a.log.Warn("no admin socket", "socket", path, "error", err)
+		level := slog.LevelWarn
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			level = slog.LevelInfo // the directory is there for something else, secrets perhaps
+		}
+		a.log.Log(ctx, level, "no admin socket", "socket", path, "error", err)
 		return nil, nil
 	}
 	return l, err

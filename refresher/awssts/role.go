@@ -31,7 +31,7 @@ func parseRole(arn string) roleName {
 // checkRole judges an ARN, for AWS or for another service.
 func (p *problems) checkRole(arn string, other bool) {
 	name := arn[strings.LastIndexByte(arn, '/')+1:]
-	fits := len(arn) >= 20 && len(arn) <= 2048 && len(name) <= 64
+	fits := len(arn) <= 2048 && len(name) <= 64
 	switch {
 	case fits && awsRole.MatchString(arn):
 	case !other:
