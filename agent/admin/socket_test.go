@@ -74,13 +74,15 @@ func TestListenUnderAnyUmask(t *testing.T) {
 	for _, mask := range []int{0, 0o777} {
 		dir := short(t)
 		old := syscall.Umask(mask)
-		l, err := admin.Listen(t.Context(), filepath.Join(dir, "s"), admin.SocketOptions{})
+		l, err := admin.Listen(t.Context(), filepath.Join(dir, "made", "s"), admin.SocketOptions{})
 		syscall.Umask(old)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info, err := os.Lstat(filepath.Join(dir, "s")); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("umask %o: %v, %v, want mode 0600", mask, info.Mode(), err)
+		for name, want := range map[string]fs.FileMode{"made": 0o700, "made/s": 0o600} {
+			if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
+				t.Errorf("umask %o: %s has %v, %v, want mode %v", mask, name, info.Mode(), err, want)
+			}
 		}
 		l.Close()
 	}
