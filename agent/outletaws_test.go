@@ -117,16 +117,30 @@ outlets: [{identity: aws, imds: {listen: "${OUTLETS}", allowV1: true}}]
 	}
 }
 
-// On the node's network everybody could ask.
-func TestIMDSIsNotForTheHostNetwork(t *testing.T) {
+// On the node's network everybody could ask, so there everybody has to know a secret.
+func TestHostNetworkIsForOutletsWithASecret(t *testing.T) {
 	w := newWorld(t)
-	c, err := agent.Parse("config.yaml", w.document(awsIdentity, "\noutlets: [{identity: aws, imds: {}}]\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = agent.New(c, agent.Options{HostNetwork: true})
-	if e, ok := errors.AsType[*agent.ConfigError](err); !ok || !strings.Contains(e.Error(), "outlets[0].imds: answers without a secret") {
-		t.Errorf("New = %v, want a refusal", err)
+	for outlet, admitted := range map[string]bool{
+		`{identity: aws, imds: {}}`:           false,
+		`{identity: aws, awsContainer: {}}`:   false,
+		`{identity: google, gceMetadata: {}}`: false,
+		`{identity: azure, azureIMDS: {}}`:    false,
+		`{identity: azure, appService: {secretFile: "${DIR}/secrets/s", cloudShell: true}}`: false,
+		`{identity: aws, awsContainer: {secretFile: "${DIR}/secrets/s"}}`:                   true,
+		`{identity: azure, appService: {secretFile: "${DIR}/secrets/s"}}`:                   true,
+		`{identity: google, bearer: {secretFile: "${DIR}/secrets/s"}}`:                      true,
+		`{identity: itself, subjectToken: {secretFile: "${DIR}/secrets/s"}}`:                true,
+		`{identity: google, file: {path: "${DIR}/out/token", format: token}}`:               true,
+	} {
+		c, err := agent.Parse("config.yaml", w.document(awsIdentity+googleIdentity+entraIdentity+subjectIdentity, "\noutlets: ["+outlet+"]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = agent.New(c, agent.Options{HostNetwork: true})
+		e, refused := errors.AsType[*agent.ConfigError](err)
+		if admitted && err != nil || !admitted && (!refused || !strings.Contains(e.Error(), "answers without a secret")) {
+			t.Errorf("%s: New = %v, want it admitted: %v", outlet, err, admitted)
+		}
 	}
 }
 
