@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/wisp-sidecar/wisp/refresher"
 )
 
 const (
@@ -165,6 +167,9 @@ func TestDocumentedDefaults(t *testing.T) {
 	}
 	if address, err := loopback(""); err != nil || address.String() != "127.0.0.1:9911" {
 		t.Errorf("outlets listen on %v, %v", address, err)
+	}
+	if refresher.DefaultPoolSize != 64 {
+		t.Errorf("there is room for %d scopes, resources and audiences", refresher.DefaultPoolSize)
 	}
 	if got := c.Drain.most(); got != 5*time.Second {
 		t.Errorf("draining takes at most %v", got)

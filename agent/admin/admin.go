@@ -32,7 +32,9 @@ const (
 
 // DefaultSocket is where the socket is if nobody says otherwise: in /run/wisp if there is such a
 // directory, as there is in a Pod that mounts a volume for it, else below XDG_RUNTIME_DIR. Empty: nowhere.
-func DefaultSocket(getenv func(string) string) string {
+func DefaultSocket(getenv func(string) string) string { return defaultSocket(podDirectory, getenv) }
+
+func defaultSocket(podDirectory string, getenv func(string) string) string {
 	if info, err := os.Stat(podDirectory); err == nil && info.IsDir() {
 		return filepath.Join(podDirectory, socketName)
 	}

@@ -147,12 +147,24 @@ func TestWait(t *testing.T) {
 
 // The defaults: a directory that a Pod mounts, else the user's own.
 func TestDefaultSocket(t *testing.T) {
-	if _, err := os.Stat("/run/wisp"); err == nil {
-		t.Skip("this machine has a /run/wisp")
+	if admin.PodDirectory != "/run/wisp" {
+		t.Errorf("Pods mount %s, want /run/wisp", admin.PodDirectory)
 	}
-	for home, want := range map[string]string{"": "", "relative": "", "/run/user/1000": "/run/user/1000/wisp/admin.sock"} {
-		if got := admin.DefaultSocket(func(string) string { return home }); got != want {
-			t.Errorf("DefaultSocket with XDG_RUNTIME_DIR=%q = %q, want %q", home, got, want)
+	mounted := t.TempDir()
+	file := filepath.Join(mounted, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, directory, home, want string }{
+		{"nothing", file + "s", "", ""},
+		{"a relative XDG_RUNTIME_DIR, which counts for none", file + "s", "relative", ""},
+		{"a user's", file + "s", "/run/user/1000", "/run/user/1000/wisp/admin.sock"},
+		{"a Pod's", mounted, "", mounted + "/admin.sock"},
+		{"both", mounted, "/run/user/1000", mounted + "/admin.sock"},
+		{"a file in the place of the Pod's", file, "/run/user/1000", "/run/user/1000/wisp/admin.sock"},
+	} {
+		if got := admin.DefaultSocketIn(test.directory, func(string) string { return test.home }); got != test.want {
+			t.Errorf("%s: the socket is %q, want %q", test.name, got, test.want)
 		}
 	}
 }

@@ -255,6 +255,30 @@ func TestWriterLogsAFailureOnceAndNoTokens(t *testing.T) {
 	})
 }
 
+// A credential that everybody may read is worth a warning; what is no credential is not.
+func TestWriterWarnsOfAFileForEverybody(t *testing.T) {
+	for _, test := range []struct {
+		options file.Options
+		want    int
+	}{
+		{file.Options{}, 0},
+		{file.Options{Mode: 0o640}, 0},
+		{file.Options{Mode: 0o644}, 1},
+		{file.Options{Mode: 0o644, Lasting: true}, 0},
+	} {
+		dir := private(t)
+		synctest.Test(t, func(t *testing.T) {
+			test.options.Path = filepath.Join(dir, "token")
+			w := start(t, test.options)
+			w.give(bearer("good"))
+			w.stop()
+			if n := strings.Count(w.log.String(), "may read the credential"); n != test.want {
+				t.Errorf("mode %v, lasting %v: %d warnings, want %d:\n%s", test.options.Mode, test.options.Lasting, n, test.want, w.log)
+			}
+		})
+	}
+}
+
 func TestWriterRemovesLeftovers(t *testing.T) {
 	dir := private(t)
 	path := filepath.Join(dir, "token")

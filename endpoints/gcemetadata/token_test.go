@@ -140,6 +140,19 @@ func TestTokenStates(t *testing.T) {
 	}
 }
 
+// Where no ID token can ever be minted, nobody waits for one, or is told to come again.
+func TestNoIDTokensWithoutAServiceAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := full(fresh)
+		o.Accounts[1].Provider = fails(refresher.Transient, refresher.CodeNotReady)
+		start := time.Now()
+		w := get(newServer(t, o), accounts+direct+"/identity?audience=a")
+		if after := time.Since(start); w.Code != http.StatusNotFound || after != 0 {
+			t.Errorf("answer is %d %q after %v, want 404 at once", w.Code, w.Body, after)
+		}
+	})
+}
+
 // gcloud breaks off for any status but 200 and 404.
 func TestIdentityStates(t *testing.T) {
 	cold, denied := fails(refresher.Transient, ""), fails(refresher.Denied, "PERMISSION_DENIED")

@@ -30,6 +30,7 @@ func TestPaths(t *testing.T) {
 		{"/computeMetadata/v1/project/", "attributes/\nnumeric-project-id\nproject-id\n"},
 		{"/computeMetadata/v1/project/?recursive=true", `{"attributes":{},"numericProjectId":123456789012,"projectId":"sample-project"}`},
 		{"/computeMetadata/v1/project/project-id", "sample-project"},
+		{"/computeMetadata/v1/project/project-id?recursive=true", "sample-project"}, // there is nothing below a leaf
 		{"/computeMetadata/v1/project/numeric-project-id", "123456789012"},
 		{"/computeMetadata/v1/project/attributes/", ""},
 		{"/computeMetadata/v1/universe/", "universe-domain\n"},

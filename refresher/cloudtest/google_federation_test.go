@@ -116,6 +116,19 @@ func TestGoogleAWSRequests(t *testing.T) {
 		{"a port", func(r *request) { r.URL = strings.Replace(r.URL, ".com/", ".com:443/", 1) }, 0, "invalid_grant: Invalid AWS subject token: the url is not that of STS."},
 		{"somebody else's host", func(r *request) { r.URL = strings.Replace(r.URL, ".com/", ".com.example.test/", 1) }, 0, "invalid_grant: Invalid AWS subject token: the url is not that of STS."},
 		{"another action", func(r *request) { r.URL = strings.Replace(r.URL, "GetCallerIdentity", "AssumeRole", 1) }, 0, "invalid_grant: Invalid AWS subject token: the url does not ask"},
+		{"no version", func(r *request) { r.URL = strings.Replace(r.URL, "&Version=2011-06-15", "", 1) }, 0, "invalid_grant: Invalid AWS subject token: the url does not ask"},
+		{"the action in another case, which AWS is left to judge", func(r *request) {
+			r.URL = strings.Replace(r.URL, "Action=GetCallerIdentity&Version", "action=getcalleridentity&VERSION", 1)
+		}, 0, "invalid_grant: Received invalid AWS response of type: 400 Bad Request"},
+		{"the global STS, for which nobody has signed", func(r *request) {
+			r.URL = strings.Replace(r.URL, stsURL, "https://sts.amazonaws.com/", 1)
+			header("host", "sts.amazonaws.com")(r)
+		}, 0, "invalid_grant: Received invalid AWS response of type: 403 Forbidden"},
+		{"headers in capitals", func(r *request) {
+			for _, h := range r.Headers {
+				h["key"] = strings.ToUpper(h["key"])
+			}
+		}, 0, ""},
 		{"a GET", func(r *request) { r.Method = "GET" }, 0, "invalid_grant: Invalid AWS subject token: the method"},
 		{"no date", header("x-amz-date", ""), 0, "invalid_grant: Invalid AWS subject token: the header x-amz-date is missing."},
 		{"no signature", header("authorization", ""), 0, "invalid_grant: Invalid AWS subject token: the header authorization"},

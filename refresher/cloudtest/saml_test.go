@@ -43,6 +43,12 @@ func TestVerifySAML(t *testing.T) {
 		signature = "the Signature does not verify with any certificate of the identity provider"
 		about     = "the Signature is not about the element that it is in"
 	)
+	// A good signature, but of another Assertion.
+	stranger, err := base64.StdEncoding.DecodeString(idp.Mint(options{Bare: true, Audience: "a"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := regexp.MustCompile(`<ds:Signature .*</ds:Signature>`).FindString(string(stranger))
 	for _, c := range []struct {
 		name string
 		o    options
@@ -66,6 +72,9 @@ func TestVerifySAML(t *testing.T) {
 		{"a Response of somebody else's key", options{WrongKey: true, Signed: cloudtest.SAMLSignResponse}, "the Response: " + signature},
 		{"tampered with", options{Tampered: true}, "the Assertion: " + signature},
 		{"tampered with in a signed Response", options{Tampered: true, Signed: cloudtest.SAMLSignResponse}, "the Response: " + signature},
+		{"a signed Response, but its Assertion has another one's signature", options{
+			Signed: cloudtest.SAMLSignResponse, Edit: changed(`<saml:Subject>`, foreign+`$0`),
+		}, "the Assertion: " + about},
 		{"a signature wrapped", options{Wrapped: true}, "the Assertion: " + about},
 		{"a signature wrapped in a bare Assertion", options{Wrapped: true, Bare: true}, "the Assertion: " + about},
 		{"no ID", options{Edit: changed(`(<saml:Assertion xmlns:saml="[^"]*") ID="[^"]*"`, `$1`)}, "the Assertion: " + about},
@@ -137,6 +146,10 @@ func TestVerifySAMLReadsDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	both, err := base64.StdEncoding.DecodeString(idp.Mint(cloudtest.SAMLTokenOptions{Audience: "a", Signed: cloudtest.SAMLSignBoth}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	// What a document says about its key does not count: the certificate may be somebody else's.
 	other := base64.StdEncoding.EncodeToString(newSAMLIdP(h).Certificate().Raw)
 	swapped := changed(`(<ds:X509Certificate>)[^<]*`, `${1}`+other)(string(text))
@@ -146,6 +159,7 @@ func TestVerifySAMLReadsDocuments(t *testing.T) {
 	}{
 		{"a good one", good, ""},
 		{"another certificate with the signature", encode(swapped), ""},
+		{"both signed, and the Response changed afterwards", encode(changed(`(<samlp:Response [^>]*IssueInstant)="[^"]*"`, `$1="2026-01-01T00:00:00Z"`)(string(both))), "the Response: the Signature does not verify with any certificate of the identity provider"},
 		{"no key with the signature", encode(changed(`<ds:KeyInfo>.*</ds:KeyInfo>`, ``)(string(text))), ""},
 		{"with an XML declaration", encode(`<?xml version="1.0"?>` + string(text)), ""},
 		{"XML that is not in base64", string(text), "it is not base64 of the standard alphabet"},
