@@ -29,6 +29,9 @@ type Options struct {
 	// Getenv is the environment of sources that a platform describes there; nil is os.Getenv. Variables
 	// that lead to wisp's own outlets count as unset: it would ask itself.
 	Getenv func(string) string
+	// Wanted are targets by identity, for a process that wants nothing else of it: its standing credential is
+	// for that instead of for what it usually is, as far as the configuration allows it.
+	Wanted map[string]refresher.Target
 	// HostNetwork says that the loopback interface is the node's, so that everything on the node can
 	// reach the outlets. Those without a secret are then refused.
 	HostNetwork bool
@@ -41,6 +44,7 @@ type Agent struct {
 	log        *slog.Logger
 	clock      *refresher.Clock
 	getenv     func(string) string
+	wanted     map[string]refresher.Target
 	meters     *meters
 	onNode     bool // see Options.HostNetwork
 	watcher    *source.Watcher
@@ -79,6 +83,7 @@ func New(c *Config, o Options) (*Agent, error) {
 		clock:   cmp.Or(o.Clock, systemClock()),
 		watcher: source.NewWatcher(log),
 		onNode:  o.HostNetwork,
+		wanted:  o.Wanted,
 		getenv:  c.foreign(o.Getenv),
 		quit:    make(chan struct{}),
 	}
@@ -133,12 +138,16 @@ func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher
 		return nil, err
 	}
 	usual := usualTarget(exchanger)
+	standing := usual
+	if t, ok := a.wanted[c.Name]; ok && t != (refresher.Target{}) && c.allow(t, usual) == nil {
+		standing = t
+	}
 	i := &runningIdentity{exchange: c.Exchange.Options, required: c.IsRequired()}
 	i.identity = refresher.NewIdentity(refresher.IdentityOptions{
 		Name:      c.Name,
 		Source:    from,
 		Exchanger: exchanger,
-		Target:    usual,
+		Target:    standing,
 		Floor:     c.floor(),
 		Pool:      pool,
 		Allow:     func(asked refresher.Target) error { return c.allow(asked, usual) },
@@ -146,7 +155,7 @@ func (a *Agent) identity(c *IdentityConfig, around surroundings, pool *refresher
 		Log:       a.log,
 		OnAttempt: func(target refresher.Target, err *refresher.Error) {
 			a.meters.attempt(c.Name, err)
-			if err == nil && target == usual {
+			if err == nil && target == standing {
 				i.obtained.Store(true)
 			}
 		},

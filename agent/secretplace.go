@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/wisp-sidecar/wisp/endpoints/file"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -83,7 +84,7 @@ func readSecretFile(path string) (refresher.Secret, error) {
 // writeSecretFile makes a new secret. A link, which is created complete and fails if the name is
 // taken, keeps readers from seeing half of it.
 func writeSecretFile(path string) error {
-	if err := makeSecretDirectory(filepath.Dir(path)); err != nil {
+	if err := file.MakeDirectory(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".secret-*")
@@ -100,14 +101,6 @@ func writeSecretFile(path string) error {
 		return err
 	}
 	return os.Link(file.Name(), path)
-}
-
-// makeSecretDirectory makes a directory that is not there, for nobody but wisp's own user.
-func makeSecretDirectory(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700))
 }
 
 func randomBytes(n int) []byte {

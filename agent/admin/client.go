@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/endpoints/format"
@@ -117,7 +116,7 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	}
 	if err != nil {
 		// A socket that closes at once is one that does not let this user in.
-		return nil, &UnreachableError{Socket: c.socket, Err: refusedOr(err)}
+		return nil, &UnreachableError{Socket: c.socket, Err: unanswered(err)}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -130,15 +129,16 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	return body, nil
 }
 
-// refusedOr explains a connection that ends without an answer.
-func refusedOr(err error) error {
+// unanswered explains a connection that ends without an answer, for which there are several errors, some of
+// them net/http's own.
+func unanswered(err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		return errors.New("it closes the connection: it does not serve this user (admin.uids in its configuration)")
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
-	return err
+	return errors.New("it ends the connection without an answer, as it does for users whom it does not serve (admin.uids in its configuration)")
 }
 
 // Wait asks again and again until wisp has started, see [Status], or ctx ends. It returns the last status,

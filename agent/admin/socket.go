@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"github.com/wisp-sidecar/wisp/endpoints/file"
 )
 
 // maxPath is the longest name that a socket can have, on Linux and on macOS.
@@ -42,7 +44,7 @@ func Listen(ctx context.Context, path string, o SocketOptions) (net.Listener, er
 	if o.mode() != 0o600 {
 		directory = 0o755
 	}
-	if err := makeDirectory(filepath.Dir(path), directory); err != nil {
+	if err := file.MakeDirectory(filepath.Dir(path), directory); err != nil {
 		return nil, err
 	}
 	if err := clear(ctx, path); err != nil {
@@ -58,20 +60,6 @@ func Listen(ctx context.Context, path string, o SocketOptions) (net.Listener, er
 		return nil, err
 	}
 	return &peerListener{Listener: l, options: o}, nil
-}
-
-// makeDirectory makes a directory with this very mode if it is missing: the umask has no say.
-func makeDirectory(path string, mode fs.FileMode) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), mode); err != nil {
-		return err
-	}
-	if err := os.Mkdir(path, mode); err != nil {
-		return err
-	}
-	return os.Chmod(path, mode)
 }
 
 // clear removes a socket that nobody listens on any more.

@@ -123,7 +123,7 @@ func TestUnreachable(t *testing.T) {
 	}()
 	for socket, want := range map[string]string{
 		"/nonexistent/admin.sock": "no wisp answers at /nonexistent/admin.sock: connect: no such file or directory",
-		closes.Addr().String():    "no wisp answers at " + closes.Addr().String() + ": it closes the connection: it does not serve this user (admin.uids in its configuration)",
+		closes.Addr().String():    "no wisp answers at " + closes.Addr().String() + ": it ends the connection without an answer, as it does for users whom it does not serve (admin.uids in its configuration)",
 	} {
 		_, err := admin.NewClient(socket).Status(t.Context())
 		if _, ok := errors.AsType[*admin.UnreachableError](err); !ok || err.Error() != want {

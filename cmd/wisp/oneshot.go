@@ -78,7 +78,7 @@ func (o *oneShot) ask(ctx context.Context, r request) (refresher.Credential, err
 
 // exchange runs the identity, without any outlet, until there is a credential.
 func (o *oneShot) exchange(ctx context.Context, r request) (refresher.Credential, error) {
-	a, err := agent.New(o.config.Only(r.identity), agent.Options{Version: version})
+	a, err := agent.New(o.config.Only(r.identity), agent.Options{Version: version, Wanted: map[string]refresher.Target{r.identity: r.target}})
 	if err != nil {
 		return refresher.Credential{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -52,6 +53,23 @@ func ReadOwn(path string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("has more than %d bytes", limit)
 	}
 	return content, err
+}
+
+// MakeDirectory makes a directory with this very mode if it is missing, whatever the umask, and what is
+// missing above it. One that is there stays as it is.
+func MakeDirectory(path string, mode fs.FileMode) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if parent := filepath.Dir(path); parent != path {
+		if err := MakeDirectory(parent, mode); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
 
 // lockPause is how long to wait before a lock that another process holds is tried again.
