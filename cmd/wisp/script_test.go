@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			"appears": appears, "calls": calls, "exits": exits, "expand": expand, "httpget": httpGet, "signal": sendSignal,
 		},
 		Condition: condition,
-		Deadline:  time.Now().Add(time.Minute), // a wisp that does not end is killed
+		Deadline:  time.Now().Add(5 * time.Minute), // a wisp that does not end is killed
 	})
 }
 
@@ -113,6 +113,8 @@ func setUp(env *testscript.Env) error {
 	if err := kubelet.Rotate(); err != nil {
 		return err
 	}
+	// Under the race detector each process would otherwise wait for a second before it ends.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	var calls counter
 	env.Values[callsKey{}] = &calls
 	for name, cloud := range map[string]http.Handler{"AWS": w.aws, "GOOGLE": w.google, "ENTRA": w.entra} {
