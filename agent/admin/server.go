@@ -57,6 +57,7 @@ func handler(b Backend) http.Handler {
 	})
 	mux.HandleFunc("POST /v1/quit", func(w http.ResponseWriter, _ *http.Request) {
 		endpoints.ReplyJSON(w, http.StatusAccepted, struct{}{})
+		_ = http.NewResponseController(w).Flush() // this server may be gone before the handler has returned
 		b.Quit()
 	})
 	return mux

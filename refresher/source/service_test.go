@@ -270,15 +270,16 @@ func TestAnAnswerOfAService(t *testing.T) {
 			}
 		})
 		t.Run(s.name+": nothing is kept", func(t *testing.T) {
+			tokens := []string{hourToken(1), hourToken(2), hourToken(3)} // they say when they were made
 			var count int
 			w := &wire{answer: func(r *http.Request) (*http.Response, error) {
 				count++
-				return response(r, 200, io.NopCloser(strings.NewReader(s.body(hourToken(count)))), s.header...), nil
+				return response(r, 200, io.NopCloser(strings.NewReader(s.body(tokens[count-1]))), s.header...), nil
 			}}
 			asked := s.make(t, w)
-			for n := range 3 {
+			for n := range tokens {
 				token, err := asked.Token(t.Context())
-				if err != nil || token.Raw.Reveal() != hourToken(n+1) {
+				if err != nil || token.Raw.Reveal() != tokens[n] {
 					t.Errorf("call %d: Token = %v, %v, want a new one", n+1, token, err)
 				}
 			}
