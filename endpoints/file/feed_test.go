@@ -42,6 +42,9 @@ func bearer(token string) refresher.Credential {
 
 // encode writes the token as it is; "unfit" cannot be encoded.
 func encode(c refresher.Credential) ([]byte, error) {
+	if c.Value == nil {
+		return []byte("how to"), nil
+	}
 	token := c.Value.(refresher.Bearer).Token.Reveal()
 	if token == "unfit" {
 		return nil, errors.New("not in this format")

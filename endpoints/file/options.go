@@ -45,8 +45,8 @@ type Options struct {
 	// AllowInsecureParent permits a directory that others can write to without the sticky bit, as a
 	// Kubernetes emptyDir is. They can then replace the file.
 	AllowInsecureParent bool
-	// Lasting says that the content is no credential, as it only says how to get one: it stays when the
-	// credential that it was made of expires.
+	// Lasting says that the content is no credential, as it only says how to get one: it is written at the
+	// start, when Encode is given the zero Credential, and stays when a credential expires.
 	Lasting bool
 	// Log gets one line per file written or removed, and per new failure. Nil means none.
 	Log *slog.Logger

@@ -99,6 +99,9 @@ func (w *Writer) Run(ctx context.Context) error {
 	if w.options.mode()&0o004 != 0 && !w.options.Lasting {
 		w.log.Warn("every user of this machine or Pod may read the credential", "mode", w.options.mode())
 	}
+	if w.options.Lasting {
+		w.take(refresher.Credential{}, time.Now()) // clients that look once look early
+	}
 	arrivals := make(chan refresher.Credential)
 	var following sync.WaitGroup
 	following.Go(func() { w.follow(ctx, arrivals) })

@@ -17,16 +17,14 @@ import (
 //	region = eu-west-1
 //	credential_process = /usr/bin/wisp credential-process reports --config /etc/wisp/config.yaml
 //
-// It shows nothing of the credential, which is only proof that the command will find one. The section's
+// It shows nothing of the credential, and there need not be one yet. The section's
 // name has the prefix "profile ", unlike in the shared credentials file.
 // Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 func awsConfig(c refresher.Credential, o Options) ([]byte, error) {
-	key, err := shape[refresher.AccessKey]("awsConfig", c)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkAccessKey(key); err != nil {
-		return nil, err
+	if c.Value != nil {
+		if _, err := shape[refresher.AccessKey]("awsConfig", c); err != nil {
+			return nil, err
+		}
 	}
 	command, err := o.Process.command()
 	if err != nil {

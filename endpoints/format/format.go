@@ -23,7 +23,8 @@ type Format struct {
 	Encode func(refresher.Credential, Options) ([]byte, error)
 	// AccessKey and Bearer say which shapes of credential the format accepts.
 	AccessKey, Bearer bool
-	// Public says that the content shows nothing of the credential and outlives it.
+	// Public says that the content shows nothing of the credential: it outlives it, and can be had without
+	// one, of the zero Credential.
 	Public bool
 	// Answer says that what Encode returns answers one question, asked now: it is for programs to print,
 	// and a file with it would soon be wrong.

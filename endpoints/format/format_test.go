@@ -117,7 +117,7 @@ func TestFormatsAcceptWhatTheySay(t *testing.T) {
 		}{
 			{"an access key", exampleKeyInShells, f.AccessKey},
 			{"a bearer", bearer("a.b.c", refresher.TypeJWT), f.Bearer},
-			{"nothing", refresher.Credential{}, false},
+			{"nothing", refresher.Credential{}, f.Public},
 		} {
 			if _, err := f.Encode(test.credential, atHand); (err == nil) != test.accepted {
 				t.Errorf("%s: Encode(%s) = %v, accepted should be %t", name, test.what, err, test.accepted)
@@ -153,6 +153,9 @@ func TestEncodeRefusesValuesThatCouldBreakOut(t *testing.T) {
 		for which, credential := range credentials {
 			for formatName, f := range format.Formats {
 				got, err := f.Encode(credential, atHand)
+				if f.Public && !strings.Contains(string(got), hidden) {
+					continue // it does not show the value at all
+				}
 				if err == nil {
 					t.Errorf("%s: Encode with %s in %s = %q, want an error", formatName, name, which, got)
 				} else if strings.Contains(err.Error(), hidden) {

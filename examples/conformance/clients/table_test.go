@@ -215,7 +215,7 @@ var exceptions = []exception{
 		checks: []string{coldStart, renewal, outage}, because: "reads the file once",
 	},
 	{
-		clients: []string{"boto3", "AWS SDK for Go 2", "AWS SDK for JavaScript 3", "AWS SDK for Java 2"}, outlets: []string{awsFile, awsConfig},
+		clients: []string{"boto3", "AWS SDK for Go 2", "AWS SDK for JavaScript 3", "AWS SDK for Java 2"}, outlets: []string{awsFile},
 		checks: []string{coldStart}, because: "looks for the file when it starts, and not again if it was not there",
 	},
 	{
