@@ -46,13 +46,6 @@ type ClientEnvironmentOptions struct {
 	WithoutSecrets bool
 }
 
-// A leadingOutlet is one that clients find by environment variables.
-type leadingOutlet interface {
-	outletOptions
-	// variables lead to an identity; nil if there are none for this one.
-	variables(i outletIdentity, secret refresher.Secret) []Variable
-}
-
 // bypasses are the variables that outrank or divert what leads to an outlet, by what the identity yields.
 // Those that the outlet itself sets are not meant.
 var bypasses = map[shape][]string{

@@ -122,6 +122,13 @@ type httpOutlet interface {
 	protocol(identities []outletIdentity, secret refresher.Secret, log *slog.Logger) (*endpoints.Protocol, error)
 }
 
+// A leadingOutlet is one that clients find by environment variables.
+type leadingOutlet interface {
+	outletOptions
+	// variables lead to an identity; nil if there are none for this one.
+	variables(i outletIdentity, secret refresher.Secret) []Variable
+}
+
 // A writerOutlet writes credentials somewhere.
 type writerOutlet interface {
 	outletOptions
