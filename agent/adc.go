@@ -13,19 +13,70 @@ import (
 	"github.com/wisp-sidecar/wisp/refresher/googlests"
 )
 
-// ExternalAccount returns a Google external_account document, for applications that do the exchange of the
-// identity themselves. from is where they get the subject token: a file, a URL such as
-// [Config.SubjectTokenURL] returns, or a program; its token has to be the one that the identity's own
-// source yields. Headers of a URL are secrets: write such a document with mode 0600.
-func (c *Config) ExternalAccount(identity string, from googlests.CredentialSource) ([]byte, error) {
-	n := slices.IndexFunc(c.Identities, func(i IdentityConfig) bool { return i.Name == identity })
+// ADCOptions say where applications get the subject token.
+type ADCOptions struct {
+	// From is "file", "url" or "executable"; empty takes the first of these that the configuration has.
+	From string
+	// Subject is the identity with the exchange subject that a URL or program shows; empty takes the one that
+	// has the same source.
+	Subject string
+	// OutputFile is where a program keeps its last answer, an absolute path; empty: nowhere.
+	OutputFile string
+	// Timeout is what a program is given, 5 s to 2 min; 0 means 30 s.
+	Timeout time.Duration
+}
+
+// ADC returns a Google external_account document, application default credentials, for applications that do
+// the exchange of an identity themselves. One that leads to the outlet subjectToken has its secret in it: write
+// it with mode 0600. As the outlet does, it makes the secret's file if that is missing.
+func (c *Config) ADC(name string, o ADCOptions) ([]byte, error) {
+	n := slices.IndexFunc(c.Identities, func(i IdentityConfig) bool { return i.Name == name })
 	if n < 0 {
-		return nil, fmt.Errorf("there is no identity %q", identity)
+		return nil, fmt.Errorf("there is no identity %q", name)
 	}
-	i := &c.Identities[n]
+	identity := &c.Identities[n]
+	var failures []error
+	for _, from := range []struct {
+		name   string
+		source func() (googlests.CredentialSource, error)
+	}{
+		{"file", func() (googlests.CredentialSource, error) { return identity.fileForLibraries() }},
+		{"url", func() (googlests.CredentialSource, error) {
+			subject, err := c.subjectOf(identity, o.Subject)
+			if err != nil {
+				return googlests.CredentialSource{}, err
+			}
+			url, err := c.subjectTokenURL(subject)
+			return googlests.CredentialSource{URL: url}, err
+		}},
+		{"executable", func() (googlests.CredentialSource, error) {
+			subject, err := c.subjectOf(identity, o.Subject)
+			if err != nil {
+				return googlests.CredentialSource{}, err
+			}
+			return c.executable(subject, o)
+		}},
+	} {
+		if o.From != "" && o.From != from.name {
+			continue
+		}
+		source, err := from.source()
+		if err == nil {
+			return c.externalAccount(identity, source)
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", from.name, err))
+	}
+	if len(failures) == 0 {
+		return nil, fmt.Errorf("libraries get a token from a file, a url or an executable, not from %q", o.From)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// externalAccount writes the document for an identity, whose own source has to yield the same token as from.
+func (c *Config) externalAccount(i *IdentityConfig, from googlests.CredentialSource) ([]byte, error) {
 	google, ok := i.Exchange.Options.(*googleExchange)
 	if !ok {
-		return nil, fmt.Errorf("identity %q has the exchange %s; an external_account file is for google", identity, i.Exchange.Kind)
+		return nil, fmt.Errorf("identity %q has the exchange %s; an external_account file is for google", i.Name, i.Exchange.Kind)
 	}
 	transport, err := c.transport()
 	if err != nil {
@@ -35,14 +86,14 @@ func (c *Config) ExternalAccount(identity string, from googlests.CredentialSourc
 	options.SubjectTokenType = cmp.Or(options.SubjectTokenType, i.Source.Options.tokenType())
 	text, err := googlests.ExternalAccount{Options: options, Source: from}.Marshal()
 	if err != nil {
-		return nil, fmt.Errorf("identity %q: %w", identity, err)
+		return nil, fmt.Errorf("identity %q: %w", i.Name, err)
 	}
 	return text, nil
 }
 
-// SubjectTokenURL is how the first outlet subjectToken that shows the identity, one with the exchange
+// subjectTokenURL is how the first outlet subjectToken that shows the identity, one with the exchange
 // subject, is asked. Like the outlet it makes the secret's file if that is missing.
-func (c *Config) SubjectTokenURL(identity string) (*googlests.SubjectURL, error) {
+func (c *Config) subjectTokenURL(identity string) (*googlests.SubjectURL, error) {
 	for n := range c.Outlets {
 		outlet, ok := c.Outlets[n].Outlet.Options.(*subjectTokenOutlet)
 		if !ok || !slices.Contains(c.Outlets[n].names(), identity) {
@@ -59,63 +110,6 @@ func (c *Config) SubjectTokenURL(identity string) (*googlests.SubjectURL, error)
 		}, nil
 	}
 	return nil, fmt.Errorf("there is no outlet subjectToken for identity %q", identity)
-}
-
-// ADCOptions say where applications get the subject token.
-type ADCOptions struct {
-	// From is "file", "url" or "executable"; empty takes the first of these that the configuration has.
-	From string
-	// Subject is the identity with the exchange subject that a URL or program shows; empty takes the one that
-	// has the same source.
-	Subject string
-	// OutputFile is where a program keeps its last answer, an absolute path; empty: nowhere.
-	OutputFile string
-	// Timeout is what a program is given, 5 s to 2 min; 0 means 30 s.
-	Timeout time.Duration
-}
-
-// ADC returns a Google external_account document, application default credentials, for applications that do
-// the exchange of an identity themselves, as [Config.ExternalAccount] does.
-func (c *Config) ADC(identity string, o ADCOptions) ([]byte, error) {
-	n := slices.IndexFunc(c.Identities, func(i IdentityConfig) bool { return i.Name == identity })
-	if n < 0 {
-		return nil, fmt.Errorf("there is no identity %q", identity)
-	}
-	var failures []error
-	for _, from := range []struct {
-		name   string
-		source func() (googlests.CredentialSource, error)
-	}{
-		{"file", func() (googlests.CredentialSource, error) { return c.Identities[n].fileForLibraries() }},
-		{"url", func() (googlests.CredentialSource, error) {
-			subject, err := c.subjectOf(&c.Identities[n], o.Subject)
-			if err != nil {
-				return googlests.CredentialSource{}, err
-			}
-			url, err := c.SubjectTokenURL(subject)
-			return googlests.CredentialSource{URL: url}, err
-		}},
-		{"executable", func() (googlests.CredentialSource, error) {
-			subject, err := c.subjectOf(&c.Identities[n], o.Subject)
-			if err != nil {
-				return googlests.CredentialSource{}, err
-			}
-			return c.executable(subject, o)
-		}},
-	} {
-		if o.From != "" && o.From != from.name {
-			continue
-		}
-		source, err := from.source()
-		if err == nil {
-			return c.ExternalAccount(identity, source)
-		}
-		failures = append(failures, fmt.Errorf("%s: %w", from.name, err))
-	}
-	if len(failures) == 0 {
-		return nil, fmt.Errorf("libraries get a token from a file, a url or an executable, not from %q", o.From)
-	}
-	return nil, errors.Join(failures...)
 }
 
 func (c *IdentityConfig) fileForLibraries() (googlests.CredentialSource, error) {

@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/oauth2/google/externalaccount"
 
 	"github.com/wisp-sidecar/wisp/agent"
-	"github.com/wisp-sidecar/wisp/refresher/googlests"
 )
 
 // A document for each kind of source leads Google's library to the same account as wisp's own exchange; and
@@ -25,15 +23,8 @@ func TestExternalAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byURL, err := c.SubjectTokenURL("itself")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, source := range map[string]googlests.CredentialSource{
-		"file": {File: &googlests.SubjectFile{Path: filepath.Join(w.dir, "tokens", "google")}},
-		"url":  {URL: byURL},
-	} {
-		text, err := c.ExternalAccount("google", source)
+	for _, name := range []string{"file", "url"} {
+		text, err := c.ADC("google", agent.ADCOptions{From: name})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,21 +69,18 @@ func TestExternalAccountRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := googlests.CredentialSource{File: &googlests.SubjectFile{Path: "/token"}}
 	for identity, want := range map[string]string{
 		"other":  `there is no identity "other"`,
 		"aws":    `identity "aws" has the exchange aws; an external_account file is for google`,
 		"itself": `identity "itself" has the exchange subject; an external_account file is for google`,
 	} {
-		if got, err := c.ExternalAccount(identity, file); err == nil || err.Error() != want {
-			t.Errorf("ExternalAccount(%s) = %s, %v, want %s", identity, got, err, want)
+		if got, err := c.ADC(identity, agent.ADCOptions{From: "file"}); err == nil || err.Error() != want {
+			t.Errorf("ADC(%s) = %s, %v, want %s", identity, got, err, want)
 		}
 	}
-	if _, err := c.ExternalAccount("google", googlests.CredentialSource{}); err == nil || !strings.HasPrefix(err.Error(), `identity "google": external_account: credential_source: `) {
-		t.Errorf("without a source: %v", err)
-	}
-	if got, err := c.SubjectTokenURL("itself"); err == nil || err.Error() != `there is no outlet subjectToken for identity "itself"` {
-		t.Errorf("SubjectTokenURL without an outlet = %v, %v", got, err)
+	const none = `url: there is no outlet subjectToken for identity "itself"`
+	if got, err := c.ADC("google", agent.ADCOptions{From: "url", Subject: "itself"}); err == nil || err.Error() != none {
+		t.Errorf("ADC without an outlet = %s, %v, want %s", got, err, none)
 	}
 }
 
@@ -108,7 +96,7 @@ func TestFormatOptions(t *testing.T) {
 		"other":         {"", ""},
 	} {
 		o := c.FormatOptions(identity)
-		if got := [2]string{o.STSHost, o.Region}; got != want {
+		if got := [2]string{o.STSHost, o.STSRegion}; got != want {
 			t.Errorf("FormatOptions(%s) = %q, want %q", identity, got, want)
 		}
 	}
