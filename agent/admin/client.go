@@ -67,8 +67,8 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return s, err
 }
 
-// Credential asks for a credential. Errors are an [*UnreachableError], [ErrUnknown], [ErrOther], or a
-// [*refresher.Error].
+// Credential asks for a credential. Errors are an [*UnreachableError], [ErrUnknown], [ErrOther], a
+// [*refresher.Error], or that of ctx.
 func (c *Client) Credential(ctx context.Context, q Question) (refresher.Credential, error) {
 	query := url.Values{"identity": {q.Identity}, "patience": {strconv.FormatInt(q.Patience.Milliseconds(), 10)}}
 	for name, value := range map[string]string{
@@ -114,9 +114,13 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	if unreachable, ok := errors.AsType[*UnreachableError](err); ok {
 		return nil, unreachable
 	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
-		// A socket that closes at once is one that does not let this user in.
-		return nil, &UnreachableError{Socket: c.socket, Err: unanswered(err)}
+		// There are several errors for this, some of them net/http's own.
+		return nil, &UnreachableError{Socket: c.socket, Err: errors.New(
+			"it ends the connection without an answer, as it does for users whom it does not serve (admin.uids in its configuration)")}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -127,18 +131,6 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 		return nil, decodeFailure(response.StatusCode, body)
 	}
 	return body, nil
-}
-
-// unanswered explains a connection that ends without an answer, for which there are several errors, some of
-// them net/http's own.
-func unanswered(err error) error {
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		err = outer.Err
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return errors.New("it ends the connection without an answer, as it does for users whom it does not serve (admin.uids in its configuration)")
 }
 
 // Wait asks again and again until wisp has started, see [Status], or ctx ends. It returns the last status,

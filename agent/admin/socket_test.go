@@ -132,6 +132,27 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// A wisp that is slow is there: whoever has no more time for it is told that, and not to look elsewhere.
+func TestSlowIsNotUnreachable(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(short(t), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, end := context.WithCancel(t.Context())
+	go func() {
+		if conn, err := l.Accept(); err == nil {
+			defer conn.Close()
+			end() // it has heard the question, and the asker's time is up
+			<-t.Context().Done()
+		}
+	}()
+	_, err = admin.NewClient(l.Addr().String()).Credential(ctx, admin.Question{})
+	if _, unreachable := errors.AsType[*admin.UnreachableError](err); unreachable || !errors.Is(err, context.Canceled) {
+		t.Errorf("Credential = %v, want %v", err, context.Canceled)
+	}
+}
+
 // Wait ends with the context, and says what it saw last.
 func TestWait(t *testing.T) {
 	ready := admin.Status{Started: true, Ready: true}

@@ -55,6 +55,11 @@ func (o *oneShot) get(ctx context.Context, r request) (refresher.Credential, err
 		case errors.Is(err, admin.ErrOther):
 		case errors.Is(err, admin.ErrUnknown):
 			return c, &usageError{fmt.Errorf("the wisp at %s has no identity %q", o.socket, r.identity)}
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			return c, &refresher.Error{
+				Class: refresher.Transient, Code: refresher.CodeNotReady,
+				Err: fmt.Errorf("the wisp at %s has not answered within %v", o.socket, r.timeout), Hint: "wisp status says how it is doing",
+			}
 		default:
 			return c, err
 		}
@@ -66,9 +71,9 @@ func (o *oneShot) get(ctx context.Context, r request) (refresher.Credential, err
 }
 
 func (o *oneShot) ask(ctx context.Context, r request) (refresher.Credential, error) {
-	q := admin.Question{
-		Identity: r.identity, Target: r.target, Provider: r.provider,
-		Patience: r.timeout * 9 / 10, // it has to answer before we stop listening
+	q := admin.Question{Identity: r.identity, Target: r.target, Provider: r.provider}
+	if end, ok := ctx.Deadline(); ok {
+		q.Patience = time.Until(end) * 9 / 10 // it has to answer before we stop listening
 	}
 	if o.given {
 		q.Configuration = o.config.Digest()
