@@ -103,7 +103,10 @@ func (p protocol) kept(c *agent.Config, r request) ([]byte, error) {
 		return nil, errors.Join(err, errors.New("it is a failure"))
 	}
 	credential := refresher.Credential{Value: refresher.Bearer{Token: kept.Token, Type: kept.TokenType}, Expires: kept.Expires}
-	if c != nil && r.provider != "" {
+	if r.provider != "" {
+		if c == nil {
+			return nil, errors.New("without a configuration only the running wisp knows whom it is for")
+		}
 		if err := c.CheckProvider(r.identity, r.provider, credential); err != nil {
 			return nil, err
 		}
