@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,6 +74,9 @@ var bypasses = map[shape][]string{
 	},
 }
 
+// ErrNoVariables is why there is no [ClientEnvironment]: the outlets are found in other ways.
+var ErrNoVariables = errors.New("no environment variable leads")
+
 // ClientEnvironment says what leads an application to the outlets. Where two outlets want one variable, the
 // first of the configuration gets it.
 func (c *Config) ClientEnvironment(o ClientEnvironmentOptions) (*ClientEnvironment, error) {
@@ -97,7 +101,7 @@ func (c *Config) ClientEnvironment(o ClientEnvironmentOptions) (*ClientEnvironme
 		}
 	}
 	if len(m.environment.Sections) == 0 {
-		return nil, fmt.Errorf("no environment variable leads to %s%s: only files or programs do, or nothing",
+		return nil, fmt.Errorf("%w to %s%s: only files or programs do, or nothing", ErrNoVariables,
 			cmp.Or(o.Outlet, "the outlets"), ofIdentity(o.Identity))
 	}
 	m.finish()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -32,20 +31,16 @@ Exit code 1: there were no credentials within the timeout, or the command cannot
 			signals := make(chan os.Signal, 16)
 			signal.Notify(signals) // before anything else; those that are none of ours are dropped
 			defer signal.Stop(signals)
-			c, _, err := load(global.config)
+			c, a, err := newAgent(global, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			log := newLogger(c.Log, command.ErrOrStderr())
-			slog.SetLogLoggerLevel(slog.LevelDebug)
-			slog.SetDefault(log)
 			e, err := c.ClientEnvironment(agent.ClientEnvironmentOptions{Environ: os.Environ()})
-			if err != nil {
-				return &usageError{fmt.Errorf("wisp exec: %w", err)}
+			if errors.Is(err, agent.ErrNoVariables) {
+				e, err = &agent.ClientEnvironment{}, nil // its files may be all that the command needs
 			}
-			a, err := agent.New(c, agent.Options{Log: log, Version: version, HostNetwork: onHostNetwork(os.Getenv)})
 			if err != nil {
-				return err
+				return fmt.Errorf("wisp exec: %w", err)
 			}
 			child := exec.Command(args[0], args[1:]...)
 			child.Stdin, child.Stdout, child.Stderr = command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr()

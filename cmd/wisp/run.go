@@ -27,22 +27,7 @@ SIGUSR1: get new credentials now.`,
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 			defer signal.Stop(signals)
-			c, findings, err := load(global.config)
-			if err != nil {
-				return err
-			}
-			log := newLogger(c.Log, command.ErrOrStderr())
-			// For libraries that write to the standard log: the one for metrics does where /proc/self/io
-			// cannot be read, which is so after harden.
-			slog.SetLogLoggerLevel(slog.LevelDebug)
-			slog.SetDefault(log)
-			for _, f := range findings {
-				log.Info("found in the environment", "what", f.Name, "variables", f.From, "is", f.What, "outlet", f.Outlet)
-			}
-			for _, warning := range c.Warnings() {
-				log.Warn(warning)
-			}
-			a, err := agent.New(c, agent.Options{Log: log, Version: version, HostNetwork: onHostNetwork(os.Getenv)})
+			_, a, err := newAgent(global, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -52,6 +37,27 @@ SIGUSR1: get new credentials now.`,
 			return a.Run(ctx)
 		},
 	}
+}
+
+// newAgent makes the agent of the configuration, which logs to stderr, and tells what there is to say of it.
+func newAgent(global *globalFlags, stderr io.Writer) (*agent.Config, *agent.Agent, error) {
+	c, findings, err := load(global.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := newLogger(c.Log, stderr)
+	// For libraries that write to the standard log: the one for metrics does where /proc/self/io
+	// cannot be read, which is so after harden.
+	slog.SetLogLoggerLevel(slog.LevelDebug)
+	slog.SetDefault(log)
+	for _, f := range findings {
+		log.Info("found in the environment", "what", f.Name, "variables", f.From, "is", f.What, "outlet", f.Outlet)
+	}
+	for _, warning := range c.Warnings() {
+		log.Warn(warning)
+	}
+	a, err := agent.New(c, agent.Options{Log: log, Version: version, HostNetwork: onHostNetwork(os.Getenv)})
+	return c, a, err
 }
 
 // onHostNetwork: the Pod has the node's address. The manifest has to give both as fieldRefs
