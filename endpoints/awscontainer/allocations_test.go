@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/endpoints/awscontainer"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 )
 
 // discard is a ResponseWriter that costs nothing.
@@ -19,7 +20,7 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) WriteHeader(int)             {}
 
 func TestAllocations(t *testing.T) {
-	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: yields(credential), RoleARN: "arn"}}})
+	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: endpointstest.YieldDefault(credential), RoleARN: "arn"}}})
 	r, w := request("GET", "/aws"), discard{http.Header{}}
 	got := testing.AllocsPerRun(1000, func() {
 		if refusal := p.Routes["/aws"].Handler(w, r); refusal != nil {
@@ -32,7 +33,7 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: yields(credential), RoleARN: "arn"}}})
+	p := awscontainer.New(awscontainer.Options{Entries: []awscontainer.Entry{{Path: "/aws", Provider: endpointstest.YieldDefault(credential), RoleARN: "arn"}}})
 	r, w := request("GET", "/aws"), discard{http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {

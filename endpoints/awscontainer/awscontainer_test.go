@@ -2,8 +2,6 @@ package awscontainer_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -37,32 +35,6 @@ var credential = refresher.Credential{
 	Expires: time.Date(2030, 1, 2, 4, 4, 5, 999, time.FixedZone("", 3600)),
 }
 
-type provider func(context.Context, refresher.Target) (refresher.Credential, error)
-
-func (p provider) Credential(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
-	return p(ctx, t)
-}
-
-// yields is a provider with a credential at hand.
-func yields(c refresher.Credential) provider {
-	return func(_ context.Context, t refresher.Target) (refresher.Credential, error) {
-		if t != (refresher.Target{}) {
-			return refresher.Credential{}, fmt.Errorf("target %v, want the default", t)
-		}
-		return c, nil
-	}
-}
-
-// fails is a provider whose last attempt failed; unless it is denied, a reader waits.
-func fails(class refresher.Class) provider {
-	return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
-		if class != refresher.Denied {
-			<-ctx.Done()
-		}
-		return refresher.Credential{}, &refresher.Error{Class: class, Code: "AccessDenied", Err: errors.New("the cloud's words")}
-	}
-}
-
 // outlet has one entry per case.
 func outlet(t testing.TB, secret refresher.Secret) *endpoints.Server {
 	t.Helper()
@@ -73,12 +45,12 @@ func outlet(t testing.TB, secret refresher.Secret) *endpoints.Server {
 	s, err := endpoints.NewServer(endpoints.ServerOptions{Protocols: []*endpoints.Protocol{awscontainer.New(awscontainer.Options{
 		Secret: secret,
 		Entries: []awscontainer.Entry{
-			{Path: "/aws/full", Provider: yields(credential), RoleARN: "arn:aws:iam::123456789012:role/reports"},
-			{Path: "/aws/bare", Provider: yields(bare)},
-			{Path: "/aws/cold", Provider: fails(refresher.Transient)},
-			{Path: "/aws/denied", Provider: fails(refresher.Denied)},
-			{Path: "/aws/broken", Provider: provider(nil)},
-			{Path: "/aws/bearer", Provider: yields(refresher.Credential{Value: refresher.Bearer{Token: "ya29.token"}})},
+			{Path: "/aws/full", Provider: endpointstest.YieldDefault(credential), RoleARN: "arn:aws:iam::123456789012:role/reports"},
+			{Path: "/aws/bare", Provider: endpointstest.YieldDefault(bare)},
+			{Path: "/aws/cold", Provider: endpointstest.Fail(refresher.Transient, "AccessDenied")},
+			{Path: "/aws/denied", Provider: endpointstest.Fail(refresher.Denied, "AccessDenied")},
+			{Path: "/aws/broken", Provider: endpointstest.Provider(nil)},
+			{Path: "/aws/bearer", Provider: endpointstest.YieldDefault(refresher.Credential{Value: refresher.Bearer{Token: "ya29.token"}})},
 		},
 	})}})
 	if err != nil {
@@ -236,13 +208,13 @@ func TestHold(t *testing.T) {
 	}
 	tests := []struct {
 		name     string
-		provider provider
+		provider endpointstest.Provider
 		want     int
 		after    time.Duration
 	}{
-		{"a credential is at hand", yields(credential), 200, 0},
-		{"there is none for long", fails(refresher.Transient), 503, 800 * time.Millisecond},
-		{"the cloud refuses", fails(refresher.Denied), 503, 0},
+		{"a credential is at hand", endpointstest.YieldDefault(credential), 200, 0},
+		{"there is none for long", endpointstest.Fail(refresher.Transient, "AccessDenied"), 503, 800 * time.Millisecond},
+		{"the cloud refuses", endpointstest.Fail(refresher.Denied, "AccessDenied"), 503, 0},
 		{"one comes in time", func(context.Context, refresher.Target) (refresher.Credential, error) {
 			time.Sleep(700 * time.Millisecond)
 			return credential, nil

@@ -3,6 +3,7 @@ package endpointstest
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 )
@@ -18,6 +19,16 @@ func (p Provider) Credential(ctx context.Context, t refresher.Target) (refresher
 // Yield has c for any target.
 func Yield(c refresher.Credential) Provider {
 	return func(context.Context, refresher.Target) (refresher.Credential, error) { return c, nil }
+}
+
+// YieldDefault has c for the default target, and an error for any other: the outlet is not to ask for one.
+func YieldDefault(c refresher.Credential) Provider {
+	return func(_ context.Context, t refresher.Target) (refresher.Credential, error) {
+		if t != (refresher.Target{}) {
+			return refresher.Credential{}, fmt.Errorf("target %v, want the default", t)
+		}
+		return c, nil
+	}
 }
 
 // theCloudsWords are in the errors of [Fail], and must never be in an answer.

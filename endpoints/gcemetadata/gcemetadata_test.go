@@ -2,7 +2,6 @@ package gcemetadata_test
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,13 +27,6 @@ const (
 
 var now = time.Date(2030, 1, 2, 3, 4, 5, 6e8, time.UTC)
 
-// provider yields bearers that say what was asked for, or fails.
-type provider func(context.Context, refresher.Target) (refresher.Credential, error)
-
-func (p provider) Credential(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
-	return p(ctx, t)
-}
-
 // fresh has a token for anything, with an hour less a moment to live.
 func fresh(_ context.Context, t refresher.Target) (refresher.Credential, error) {
 	token := "ya29.default"
@@ -47,18 +39,8 @@ func fresh(_ context.Context, t refresher.Target) (refresher.Credential, error) 
 	return refresher.Credential{Value: refresher.Bearer{Token: refresher.Secret(token)}, Expires: now.Add(time.Hour - time.Millisecond)}, nil
 }
 
-// fails is a provider whose last attempt failed; unless it is denied, a reader waits.
-func fails(class refresher.Class, code string) provider {
-	return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
-		if class != refresher.Denied {
-			<-ctx.Done()
-		}
-		return refresher.Credential{}, &refresher.Error{Class: class, Code: code, Err: errors.New("the cloud's words")}
-	}
-}
-
 // split has one provider for access tokens and another for ID tokens.
-func split(access, id provider) provider {
+func split(access, id endpointstest.Provider) endpointstest.Provider {
 	return func(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
 		if t.Audience != "" {
 			return id(ctx, t)
@@ -68,11 +50,11 @@ func split(access, id provider) provider {
 }
 
 // full is an outlet with everything: the default account, one of direct federation.
-func full(p provider) gcemetadata.Options {
+func full(p endpointstest.Provider) gcemetadata.Options {
 	return gcemetadata.Options{
 		Accounts: []gcemetadata.Account{
 			{Email: email, Scopes: []string{platform, "openid"}, Provider: p, IDTokens: true},
-			{Email: direct, Provider: provider(fresh)},
+			{Email: direct, Provider: endpointstest.Provider(fresh)},
 		},
 		ProjectID:        "sample-project",
 		NumericProjectID: "123456789012",
@@ -204,13 +186,13 @@ func TestAnswers(t *testing.T) {
 
 // troubled also has an account for each way in which there can be no token.
 func troubled() gcemetadata.Options {
-	cold := fails(refresher.Transient, refresher.CodeNotReady)
+	cold := endpointstest.Fail(refresher.Transient, refresher.CodeNotReady)
 	o := full(fresh)
-	for name, p := range map[string]provider{
+	for name, p := range map[string]endpointstest.Provider{
 		"cold":       cold,
-		"denied":     fails(refresher.Denied, "invalid_target"),
-		"unlisted":   fails(refresher.Denied, refresher.CodeTargetNotAllowed),
-		"many":       fails(refresher.Transient, refresher.CodeTooManyTargets),
+		"denied":     endpointstest.Fail(refresher.Denied, "invalid_target"),
+		"unlisted":   endpointstest.Fail(refresher.Denied, refresher.CodeTargetNotAllowed),
+		"many":       endpointstest.Fail(refresher.Transient, refresher.CodeTooManyTargets),
 		"accessonly": split(fresh, cold),
 		"old": func(context.Context, refresher.Target) (refresher.Credential, error) {
 			return refresher.Credential{Value: refresher.Bearer{Token: "ya29.x"}, Expires: now}, nil

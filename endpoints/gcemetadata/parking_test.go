@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -121,7 +122,7 @@ func TestTheSeventeenthDoesNotWait(t *testing.T) {
 // request is bound by the usual limits again.
 func TestWaitForChangeOutlastsTheServersDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, full(fails(refresher.Denied, "")))
+		s := newServer(t, full(endpointstest.Fail(refresher.Denied, "")))
 		client, server := net.Pipe() // a socket would stop the bubble's clock
 		l := &single{conn: make(chan net.Conn, 1), closed: make(chan struct{})}
 		l.conn <- addressed{server}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -88,13 +89,13 @@ func TestAudience(t *testing.T) {
 }
 
 func TestTokenStates(t *testing.T) {
-	late := func(after time.Duration) provider {
+	late := func(after time.Duration) endpointstest.Provider {
 		return func(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
 			time.Sleep(after)
 			return fresh(ctx, t)
 		}
 	}
-	lives := func(left time.Duration) provider {
+	lives := func(left time.Duration) endpointstest.Provider {
 		return func(context.Context, refresher.Target) (refresher.Credential, error) {
 			return refresher.Credential{Value: refresher.Bearer{Token: "ya29.x"}, Expires: now.Add(left)}, nil
 		}
@@ -104,18 +105,18 @@ func TestTokenStates(t *testing.T) {
 	}
 	tests := []struct {
 		name     string
-		provider provider
+		provider endpointstest.Provider
 		status   int
 		body     string // all of it, if not empty
 		after    time.Duration
 	}{
 		{"at hand", fresh, 200, `{"access_token":"ya29.default","expires_in":3599,"token_type":"Bearer"}`, 0},
 		{"in time", late(1900 * time.Millisecond), 200, "", 1900 * time.Millisecond},
-		{"none for long", fails(refresher.Transient, ""), 503, "there is no credential at the moment; try again\n", 2 * time.Second},
-		{"throttled", fails(refresher.Throttled, "x"), 503, "", 2 * time.Second},
-		{"a trust that is not visible yet", fails(refresher.Settling, "x"), 503, "", 2 * time.Second},
-		{"denied", fails(refresher.Denied, "invalid_target"), 503, "the cloud refuses this identity; the log of wisp says why\n", 0},
-		{"scopes that the configuration does not list", fails(refresher.Denied, refresher.CodeTargetNotAllowed), 400, "", 0},
+		{"none for long", endpointstest.Fail(refresher.Transient, ""), 503, "there is no credential at the moment; try again\n", 2 * time.Second},
+		{"throttled", endpointstest.Fail(refresher.Throttled, "x"), 503, "", 2 * time.Second},
+		{"a trust that is not visible yet", endpointstest.Fail(refresher.Settling, "x"), 503, "", 2 * time.Second},
+		{"denied", endpointstest.Fail(refresher.Denied, "invalid_target"), 503, "the cloud refuses this identity; the log of wisp says why\n", 0},
+		{"scopes that the configuration does not list", endpointstest.Fail(refresher.Denied, refresher.CodeTargetNotAllowed), 400, "", 0},
 		{"the last second", lives(time.Second), 200, `{"access_token":"ya29.x","expires_in":1,"token_type":"Bearer"}`, 0},
 		{"less than a second: never 0", lives(999 * time.Millisecond), 503, "", 0},
 		{"expired: never negative", lives(-time.Hour), 503, "", 0},
@@ -144,7 +145,7 @@ func TestTokenStates(t *testing.T) {
 func TestNoIDTokensWithoutAServiceAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := full(fresh)
-		o.Accounts[1].Provider = fails(refresher.Transient, refresher.CodeNotReady)
+		o.Accounts[1].Provider = endpointstest.Fail(refresher.Transient, refresher.CodeNotReady)
 		start := time.Now()
 		w := get(newServer(t, o), accounts+direct+"/identity?audience=a")
 		if after := time.Since(start); w.Code != http.StatusNotFound || after != 0 {
@@ -155,11 +156,11 @@ func TestNoIDTokensWithoutAServiceAccount(t *testing.T) {
 
 // gcloud breaks off for any status but 200 and 404.
 func TestIdentityStates(t *testing.T) {
-	cold, denied := fails(refresher.Transient, ""), fails(refresher.Denied, "PERMISSION_DENIED")
-	unlisted := fails(refresher.Denied, refresher.CodeTargetNotAllowed)
+	cold, denied := endpointstest.Fail(refresher.Transient, ""), endpointstest.Fail(refresher.Denied, "PERMISSION_DENIED")
+	unlisted := endpointstest.Fail(refresher.Denied, refresher.CodeTargetNotAllowed)
 	tests := []struct {
 		name       string
-		access, id provider
+		access, id endpointstest.Provider
 		status     int
 		after      time.Duration
 	}{

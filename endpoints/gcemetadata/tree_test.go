@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/endpoints/gcemetadata"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
@@ -68,7 +69,7 @@ func TestPaths(t *testing.T) {
 		{accounts + "DEFAULT/token", "-"},
 	}
 	// No credential has ever been there: what is answered here does not depend on one.
-	s := newServer(t, full(fails(refresher.Denied, "invalid_target")))
+	s := newServer(t, full(endpointstest.Fail(refresher.Denied, "invalid_target")))
 	for _, test := range tests {
 		t.Run(test.target, func(t *testing.T) {
 			w := get(s, test.target)
@@ -85,7 +86,7 @@ func TestPaths(t *testing.T) {
 
 func TestWhatIsNotConfiguredIsNotFound(t *testing.T) {
 	s := newServer(t, gcemetadata.Options{
-		Accounts: []gcemetadata.Account{{Email: direct, Provider: provider(fresh)}},
+		Accounts: []gcemetadata.Account{{Email: direct, Provider: endpointstest.Provider(fresh)}},
 		Zone:     "europe-west1-b", // of no use without the project's number
 	})
 	for _, leaf := range []string{"instance/hostname", "instance/id", "instance/name", "instance/zone", "project/project-id",

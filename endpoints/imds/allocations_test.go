@@ -13,7 +13,7 @@ import (
 )
 
 func TestAllocations(t *testing.T) {
-	route := imds.New(full(yields(credential))).Routes[roles+role]
+	route := imds.New(full(endpointstest.YieldDefault(credential))).Routes[roles+role]
 	r, w := endpointstest.Request(t, "GET "+roles+role+" HTTP/1.1"), discard{http.Header{}}
 	got := testing.AllocsPerRun(1000, func() {
 		if refusal := route.Handler(w, r); refusal != nil {
@@ -26,7 +26,7 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	route := imds.New(full(yields(credential))).Routes[roles+role]
+	route := imds.New(full(endpointstest.YieldDefault(credential))).Routes[roles+role]
 	r, w := endpointstest.Request(b, "GET "+roles+role+" HTTP/1.1"), discard{http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkRead(b *testing.B) {
 
 // What recognizing a session's token costs besides.
 func BenchmarkGuard(b *testing.B) {
-	p := imds.New(full(yields(credential)))
+	p := imds.New(full(endpointstest.YieldDefault(credential)))
 	w := &recorder{discard: discard{http.Header{}}}
 	if refusal := p.Routes["/latest/api/token"].Handler(w, endpointstest.Request(b, "PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 21600")); refusal != nil {
 		b.Fatal(refusal)

@@ -36,7 +36,7 @@ func FuzzTTL(f *testing.F) {
 
 // Only what was given out is a token.
 func FuzzToken(f *testing.F) {
-	x := newOutlet(f, full(yields(credential)))
+	x := newOutlet(f, full(endpointstest.YieldDefault(credential)))
 	for _, token := range []string{x.token, "", "x", x.token[:len(x.token)-1], x.token + "=", x.token + "\n", strings.Repeat("A", len(x.token)), "\xff"} {
 		f.Add(token)
 	}
@@ -60,7 +60,7 @@ func FuzzPath(f *testing.F) {
 	} {
 		f.Add(path)
 	}
-	x := newOutlet(f, full(yields(credential)))
+	x := newOutlet(f, full(endpointstest.YieldDefault(credential)))
 	f.Fuzz(func(t *testing.T, path string) {
 		ask := func(token string) *httptest.ResponseRecorder {
 			r := endpointstest.Request(t, "GET / HTTP/1.1")

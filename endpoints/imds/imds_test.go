@@ -3,8 +3,6 @@ package imds_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -40,34 +38,8 @@ var credential = refresher.Credential{
 	Expires: time.Date(2030, 1, 2, 4, 4, 5, 999, time.FixedZone("", 3600)),
 }
 
-type provider func(context.Context, refresher.Target) (refresher.Credential, error)
-
-func (p provider) Credential(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
-	return p(ctx, t)
-}
-
-// yields is a provider with a credential at hand.
-func yields(c refresher.Credential) provider {
-	return func(_ context.Context, t refresher.Target) (refresher.Credential, error) {
-		if t != (refresher.Target{}) {
-			return refresher.Credential{}, fmt.Errorf("target %v, want the default", t)
-		}
-		return c, nil
-	}
-}
-
-// fails is a provider whose last attempt failed; unless it is denied, a reader waits.
-func fails(class refresher.Class) provider {
-	return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
-		if class != refresher.Denied {
-			<-ctx.Done()
-		}
-		return refresher.Credential{}, &refresher.Error{Class: class, Code: "AccessDenied", Err: errors.New("the cloud's words")}
-	}
-}
-
 // full knows everything that can be known.
-func full(p provider) imds.Options {
+func full(p endpointstest.Provider) imds.Options {
 	return imds.Options{
 		Provider: p, Role: role,
 		Region: "eu-west-1", AvailabilityZone: "eu-west-1a", InstanceID: "i-0123456789abcdef0", AccountID: "123456789012",
@@ -76,7 +48,7 @@ func full(p provider) imds.Options {
 }
 
 // bare knows a role, and no more.
-func bare(p provider) imds.Options { return imds.Options{Provider: p, Role: role} }
+func bare(p endpointstest.Provider) imds.Options { return imds.Options{Provider: p, Role: role} }
 
 func v1(o imds.Options) imds.Options {
 	o.AllowV1 = true
@@ -128,12 +100,12 @@ func TestAnswers(t *testing.T) {
 		{"token_forwarded", full(nil), put + ttl + "X-Forwarded-For: 10.0.0.1"},
 		{"token_wrong_method", full(nil), "GET /latest/api/token" + with},
 		{"token_two_ttls", full(nil), put + ttl + ttl},
-		{"roles", full(fails(refresher.Transient)), "GET " + roles + with},
-		{"credentials", full(yields(credential)), "GET " + roles + role + with},
-		{"credentials_without_account", full(yields(withoutAccount(credential))), "GET " + roles + role + with},
-		{"credentials_not_ready", full(fails(refresher.Transient)), "GET " + roles + role + with},
-		{"credentials_denied", full(fails(refresher.Denied)), "GET " + roles + role + with},
-		{"credentials_not_an_access_key", full(yields(refresher.Credential{Value: refresher.Bearer{Token: "ya29.token"}})), "GET " + roles + role + with},
+		{"roles", full(endpointstest.Fail(refresher.Transient, "AccessDenied")), "GET " + roles + with},
+		{"credentials", full(endpointstest.YieldDefault(credential)), "GET " + roles + role + with},
+		{"credentials_without_account", full(endpointstest.YieldDefault(withoutAccount(credential))), "GET " + roles + role + with},
+		{"credentials_not_ready", full(endpointstest.Fail(refresher.Transient, "AccessDenied")), "GET " + roles + role + with},
+		{"credentials_denied", full(endpointstest.Fail(refresher.Denied, "AccessDenied")), "GET " + roles + role + with},
+		{"credentials_not_an_access_key", full(endpointstest.YieldDefault(refresher.Credential{Value: refresher.Bearer{Token: "ya29.token"}})), "GET " + roles + role + with},
 		{"iam_info", full(nil), "GET /latest/meta-data/iam/info" + with},
 		{"region", full(nil), "GET /latest/meta-data/placement/region" + with},
 		{"availability_zone", full(nil), "GET /latest/meta-data/placement/availability-zone/" + with},
@@ -188,7 +160,7 @@ func withoutAccount(c refresher.Credential) refresher.Credential {
 // The SDK for Go gives up 500 ms after it has asked. What needs no credential is there at once,
 // whatever becomes of the credential.
 func TestHold(t *testing.T) {
-	comes := func(after time.Duration) provider {
+	comes := func(after time.Duration) endpointstest.Provider {
 		return func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
 			select {
 			case <-time.After(after):
@@ -200,14 +172,14 @@ func TestHold(t *testing.T) {
 	}
 	tests := []struct {
 		name     string
-		provider provider
+		provider endpointstest.Provider
 		want     int
 		after    time.Duration
 	}{
-		{"a credential is at hand", yields(credential), 200, 0},
-		{"there is none for long", fails(refresher.Transient), 503, 400 * time.Millisecond},
-		{"the cloud throttles", fails(refresher.Throttled), 503, 400 * time.Millisecond},
-		{"the cloud refuses", fails(refresher.Denied), 503, 0},
+		{"a credential is at hand", endpointstest.YieldDefault(credential), 200, 0},
+		{"there is none for long", endpointstest.Fail(refresher.Transient, "AccessDenied"), 503, 400 * time.Millisecond},
+		{"the cloud throttles", endpointstest.Fail(refresher.Throttled, "AccessDenied"), 503, 400 * time.Millisecond},
+		{"the cloud refuses", endpointstest.Fail(refresher.Denied, "AccessDenied"), 503, 0},
 		{"one comes in time", comes(300 * time.Millisecond), 200, 300 * time.Millisecond},
 		{"one comes too late", comes(500 * time.Millisecond), 503, 400 * time.Millisecond},
 	}
@@ -255,7 +227,7 @@ func TestErrorBodies(t *testing.T) {
 // Some SDKs read only text, in keys of this case.
 func TestTheDocumentOfARole(t *testing.T) {
 	var members map[string]string
-	if err := json.Unmarshal([]byte(endpointstest.Body(t, newOutlet(t, full(yields(credential))).get(roles+role))), &members); err != nil {
+	if err := json.Unmarshal([]byte(endpointstest.Body(t, newOutlet(t, full(endpointstest.YieldDefault(credential))).get(roles+role))), &members); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{
@@ -270,7 +242,7 @@ func TestTheDocumentOfARole(t *testing.T) {
 // The name of a role may have any of the characters that IAM allows.
 func TestRoleNames(t *testing.T) {
 	for _, name := range []string{"a", "Reports_2+=,.@-", strings.Repeat("r", 64)} {
-		x := newOutlet(t, imds.Options{Provider: yields(credential), Role: name})
+		x := newOutlet(t, imds.Options{Provider: endpointstest.YieldDefault(credential), Role: name})
 		got := endpointstest.Body(t, x.get(roles))
 		if got != name {
 			t.Errorf("the role is %q, want %q", got, name)
@@ -291,7 +263,7 @@ func TestClients(t *testing.T) {
 		{"Rust", "Content-Length: 0\n", "User-Agent: aws-sdk-rust/1.3\n"},
 		{"curl in a script", "Accept: */*\nUser-Agent: curl/8.5\n", "Accept: */*\n"},
 	}
-	x := newOutlet(t, full(yields(credential)))
+	x := newOutlet(t, full(endpointstest.YieldDefault(credential)))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			answer := x.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 21600\n" + test.put)

@@ -28,7 +28,7 @@ func TestPaths(t *testing.T) {
 		"/latest/../latest/meta-data/", "/latest/%2e%2e/latest/meta-data/", "/latest/meta-data%00", "/latest/meta-data;x", "/latest/meta-data%2f",
 		"/latest/./meta-data/", "/latest//meta-data/", "/latest/meta-data//", "/latest/Meta-Data/",
 	}
-	x := newOutlet(t, full(yields(credential)))
+	x := newOutlet(t, full(endpointstest.YieldDefault(credential)))
 	for _, path := range known {
 		var first string
 		for _, spelling := range []string{path, path + "/", "/" + path, "///" + path + "/"} {
@@ -56,7 +56,7 @@ func TestPaths(t *testing.T) {
 
 // What is not known is not made up.
 func TestWithoutARegion(t *testing.T) {
-	x := newOutlet(t, bare(yields(credential)))
+	x := newOutlet(t, bare(endpointstest.YieldDefault(credential)))
 	for _, path := range []string{
 		"/latest/meta-data/placement/", "/latest/meta-data/placement/region", "/latest/meta-data/placement/availability-zone", document, "/latest/dynamic/",
 		"/latest/meta-data/iam/info", "/latest/meta-data/instance-id",
@@ -74,7 +74,7 @@ func TestWithoutARegion(t *testing.T) {
 
 // Names and regions are put into URLs as they come.
 func TestValuesEndWithoutALineBreak(t *testing.T) {
-	x := newOutlet(t, full(yields(credential)))
+	x := newOutlet(t, full(endpointstest.YieldDefault(credential)))
 	for path, want := range map[string]string{
 		roles:                                role,
 		"/latest/meta-data/placement/region": "eu-west-1",
@@ -100,7 +100,7 @@ func TestMethods(t *testing.T) {
 		{roles + role, "GET, HEAD", []string{"GET", "HEAD"}},
 		{document, "GET, HEAD", []string{"GET", "HEAD"}},
 	}
-	x := newOutlet(t, full(yields(credential)))
+	x := newOutlet(t, full(endpointstest.YieldDefault(credential)))
 	for _, test := range tests {
 		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
 			want, allow := http.StatusMethodNotAllowed, test.allow
@@ -116,7 +116,7 @@ func TestMethods(t *testing.T) {
 }
 
 func TestHosts(t *testing.T) {
-	x := newOutlet(t, full(yields(credential)))
+	x := newOutlet(t, full(endpointstest.YieldDefault(credential)))
 	for host, want := range map[string]int{
 		"127.0.0.1:9911": 200, "127.0.0.1": 200, "localhost:9911": 200, "169.254.169.254": 200, "169.254.169.254:9911": 200,
 		"[fd00:ec2::254]": 200, "[fd00:ec2::254]:9911": 200, "[FD00:EC2::254]": 200,

@@ -54,7 +54,7 @@ func TestTokenText(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	x, other := newOutlet(t, full(yields(credential))), newOutlet(t, full(yields(credential)))
+	x, other := newOutlet(t, full(endpointstest.YieldDefault(credential))), newOutlet(t, full(endpointstest.YieldDefault(credential)))
 	good := x.token
 	flipped := func(n int) string {
 		text := []byte(good)
@@ -92,7 +92,7 @@ func TestTokens(t *testing.T) {
 		{"twice", "X-aws-ec2-metadata-token: " + good + "\nX-aws-ec2-metadata-token: " + good, 400, 400},
 		{"a wrong one first", "X-aws-ec2-metadata-token: x\nX-aws-ec2-metadata-token: " + good, 400, 400},
 	}
-	protocol := imds.New(v1(full(yields(credential))))
+	protocol := imds.New(v1(full(endpointstest.YieldDefault(credential))))
 	allowing := &outlet{TB: t, Handler: endpointstest.Serve(t, protocol)}
 	allowing.token = endpointstest.Body(t, allowing.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60"))
 	for _, test := range tests {
@@ -125,8 +125,8 @@ func TestTokens(t *testing.T) {
 func TestPutAlwaysGivesAToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		for name, p := range map[string]provider{
-			"a credential": yields(credential), "none yet": fails(refresher.Transient), "none, as the cloud refuses": fails(refresher.Denied), "a defect": nil,
+		for name, p := range map[string]endpointstest.Provider{
+			"a credential": endpointstest.YieldDefault(credential), "none yet": endpointstest.Fail(refresher.Transient, "AccessDenied"), "none, as the cloud refuses": endpointstest.Fail(refresher.Denied, "AccessDenied"), "a defect": nil,
 		} {
 			for _, o := range []imds.Options{full(p), bare(p), v1(full(p))} {
 				x := newOutlet(t, o)
@@ -145,7 +145,7 @@ func TestPutAlwaysGivesAToken(t *testing.T) {
 
 func TestTokensExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newOutlet(t, full(yields(credential)))
+		x := newOutlet(t, full(endpointstest.YieldDefault(credential)))
 		six := x.token
 		for _, seconds := range []int{1, 300, 21600} {
 			x.token = endpointstest.Body(t, x.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: "+strconv.Itoa(seconds)))
@@ -167,8 +167,8 @@ func TestTokensExpire(t *testing.T) {
 
 // Whoever asks for many tokens pushes nobody else's out, and takes no memory.
 func TestManyTokens(t *testing.T) {
-	x := newOutlet(t, full(yields(credential)))
-	put := imds.New(full(yields(credential))).Routes["/latest/api/token"].Handler
+	x := newOutlet(t, full(endpointstest.YieldDefault(credential)))
+	put := imds.New(full(endpointstest.YieldDefault(credential))).Routes["/latest/api/token"].Handler
 	r := httptest.NewRequest(http.MethodPut, "/latest/api/token", nil)
 	r.Header.Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
 	w := discard{http.Header{}}
