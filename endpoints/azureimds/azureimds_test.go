@@ -235,7 +235,7 @@ func TestVersions(t *testing.T) {
 
 // A probe gives up after a second, and a request that can only be refused is not worth an exchange.
 func TestProbesAndBadRequestsDoNotWait(t *testing.T) {
-	cold := outletOf(azuretokentest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+	cold := outletOf(endpointstest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
 		t.Error("the provider was asked")
 		return refresher.Credential{}, &refresher.Error{Code: refresher.CodeNotReady}
 	}))

@@ -15,6 +15,7 @@ import (
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken/azuretokentest"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -123,7 +124,7 @@ func TestBodyIsWhatAllParsersTake(t *testing.T) {
 }
 
 func TestNothingGoesUpstreamForABadRequest(t *testing.T) {
-	issuer := azuretoken.Issuer{Identities: azuretokentest.Only(azuretokentest.Provider(
+	issuer := azuretoken.Issuer{Identities: azuretokentest.Only(endpointstest.Provider(
 		func(context.Context, refresher.Target) (refresher.Credential, error) {
 			t.Error("the provider was asked")
 			return refresher.Credential{}, errors.New("unexpected")
@@ -136,7 +137,7 @@ func TestNothingGoesUpstreamForABadRequest(t *testing.T) {
 }
 
 func TestWhatIsNoBearerToken(t *testing.T) {
-	nothing := azuretokentest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+	nothing := endpointstest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
 		return refresher.Credential{}, nil
 	})
 	for name, provider := range map[string]endpoints.Provider{"access key": azuretokentest.AccessKey(), "nothing": nothing} {
@@ -149,7 +150,7 @@ func TestWhatIsNoBearerToken(t *testing.T) {
 
 func TestAColdRequestIsHeldForTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cold := azuretokentest.Provider(func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
+		cold := endpointstest.Provider(func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
 			<-ctx.Done()
 			return refresher.Credential{}, &refresher.Error{Code: refresher.CodeNotReady}
 		})
@@ -168,7 +169,7 @@ func TestAColdRequestIsHeldForTwoSeconds(t *testing.T) {
 func TestExpiresInCountsFromTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		expires := time.Now().Add(time.Hour)
-		slow := azuretokentest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+		slow := endpointstest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
 			time.Sleep(1500 * time.Millisecond)
 			return refresher.Credential{Value: refresher.Bearer{Token: "t"}, Expires: expires}, nil
 		})
@@ -181,7 +182,7 @@ func TestExpiresInCountsFromTheAnswer(t *testing.T) {
 
 func TestATokenThatHasJustExpiredIsNotShown(t *testing.T) {
 	for left, ready := range map[time.Duration]bool{-time.Second: false, 0: false, 999 * time.Millisecond: false, time.Second: true} {
-		expiring := azuretokentest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+		expiring := endpointstest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
 			return refresher.Credential{Value: refresher.Bearer{Token: "t"}, Expires: azuretokentest.Now().Add(left)}, nil
 		})
 		body, refusal := ask(t, azuretoken.Issuer{Identities: azuretokentest.Only(expiring), Now: azuretokentest.Now}, "resource=r")

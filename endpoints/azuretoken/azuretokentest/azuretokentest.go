@@ -10,6 +10,7 @@ import (
 
 	"github.com/wisp-sidecar/wisp/endpoints"
 	"github.com/wisp-sidecar/wisp/endpoints/azuretoken"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 	"github.com/wisp-sidecar/wisp/refresher"
 )
 
@@ -27,17 +28,9 @@ func Now() time.Time { return noon.Add(90*time.Second + 700*time.Millisecond) }
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// A Provider is a function as [endpoints.Provider].
-type Provider func(context.Context, refresher.Target) (refresher.Credential, error)
-
-// Credential calls p.
-func (p Provider) Credential(ctx context.Context, t refresher.Target) (refresher.Credential, error) {
-	return p(ctx, t)
-}
-
 // Token yields a bearer token that spells out whose it is and what for: "token of first for
 // https://vault.azure.net/.default".
-func Token(name string) Provider {
+func Token(name string) endpointstest.Provider {
 	return func(_ context.Context, t refresher.Target) (refresher.Credential, error) {
 		if t.Audience != "" {
 			return refresher.Credential{}, fmt.Errorf("asked for an ID token for %s", t.Audience)
@@ -51,14 +44,14 @@ func Token(name string) Provider {
 }
 
 // Fail yields err.
-func Fail(err error) Provider {
+func Fail(err error) endpointstest.Provider {
 	return func(context.Context, refresher.Target) (refresher.Credential, error) {
 		return refresher.Credential{}, err
 	}
 }
 
 // AccessKey yields what no Azure outlet can use.
-func AccessKey() Provider {
+func AccessKey() endpointstest.Provider {
 	return func(context.Context, refresher.Target) (refresher.Credential, error) {
 		return refresher.Credential{Value: refresher.AccessKey{ID: "AKIAEXAMPLE", Secret: "s", SessionToken: "t"}}, nil
 	}
@@ -78,7 +71,7 @@ func Only(p endpoints.Provider) []azuretoken.Identity {
 }
 
 // Panicking is a defect.
-func Panicking() Provider {
+func Panicking() endpointstest.Provider {
 	return func(context.Context, refresher.Target) (refresher.Credential, error) { panic("token") }
 }
 

@@ -39,7 +39,7 @@ func ParallelRequests(t *testing.T, outlet Outlet, raw string) {
 		var running sync.WaitGroup
 		running.Go(func() { _ = token.Run(ctx) })
 
-		server := endpointstest.Serve(t, outlet(Only(Provider(func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
+		server := endpointstest.Serve(t, outlet(Only(endpointstest.Provider(func(ctx context.Context, _ refresher.Target) (refresher.Credential, error) {
 			return token.Get(ctx)
 		}))))
 		answers := make([]*httptest.ResponseRecorder, 20)
@@ -92,7 +92,7 @@ func read(t testing.TB, outlet Outlet, path, raw string) func() {
 		t.Fatal(err)
 	}
 	credential.Expires = noon.AddDate(100, 0, 0) // for outlets with another clock, too
-	handler := outlet(Only(Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
+	handler := outlet(Only(endpointstest.Provider(func(context.Context, refresher.Target) (refresher.Credential, error) {
 		return credential, nil
 	}))).Routes[path].Handler
 	request := endpointstest.Request(t, raw)
