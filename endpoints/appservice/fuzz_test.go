@@ -12,7 +12,7 @@ import (
 	"github.com/wisp-sidecar/wisp/endpoints/endpointstest"
 )
 
-// Whatever is asked, nothing panics, and who gets a token has kept all rules of one of the three
+// Whatever is asked, nothing panics, and who gets a token has kept all rules of one of the four
 // forms. They are written down here a second time, with the standard library's reader of queries.
 func FuzzRequest(f *testing.F) {
 	f.Add("GET", path+"?api-version=2019-08-01&resource=r", "X-IDENTITY-HEADER: "+secret, "", true)
@@ -22,6 +22,9 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", path, "Metadata: true", "resource=https%3A%2F%2Fx&client_id="+azuretokentest.FirstClientID, true)
 	f.Add("POST", "/"+path+"/?resource=r", "Metadata: True\r\nVia: x", "", true)
 	f.Add("POST", path, "Metadata: true\r\nsecret: "+secret, "resource=r", false)
+	f.Add("GET", path+"?resource=r&client_id="+azuretokentest.FirstClientID, "Metadata: true", "", true)
+	f.Add("GET", path+"?resource=r", "Metadata: true", "", false)
+	f.Add("GET", path+"?resource=r", "Metadata: true\r\nsecret: wrong", "", true)
 	f.Add("HEAD", path+"%2f", "Origin: null", "", true)
 	servers := map[bool]http.Handler{true: endpointstest.Serve(f, cloudShell(nil)), false: endpointstest.Serve(f, outlet())}
 	f.Fuzz(func(t *testing.T, method, target, header, body string, shell bool) {
@@ -64,8 +67,14 @@ func FuzzRequest(f *testing.F) {
 			}
 		case http.MethodGet:
 			proof = r.Header["X-Identity-Header"]
-			if r.URL.Query().Get("api-version") == "2017-09-01" {
+			switch version := r.URL.Query().Get("api-version"); {
+			case version == "2017-09-01":
 				proof = r.Header["Secret"]
+			case version == "" && shell: // Cloud Shell's form, as msal4j has it: who shows a secret means another one
+				if r.Header.Get("X-Identity-Header") != "" || r.Header.Get("Secret") != "" {
+					t.Errorf("%s with %v is answered", r.Method, r.Header)
+				}
+				proof, want = r.Header["Metadata"], "true"
 			}
 		default:
 			t.Errorf("%s is answered", r.Method)
