@@ -44,7 +44,7 @@ type appServiceOutlet struct {
 	Path       string `yaml:"path" doc:"path of IDENTITY_ENDPOINT and MSI_ENDPOINT (default /msi/token)"`
 	SecretFile string `yaml:"secretFile" doc:"file with the secret that IDENTITY_HEADER and MSI_SECRET hold; made if missing (this or secretEnv is required)"`
 	SecretEnv  string `yaml:"secretEnv" doc:"environment variable with that secret"`
-	CloudShell bool   `yaml:"cloudShell" doc:"also answer the POST form of Azure Cloud Shell, which has no secret (default false)"`
+	CloudShell bool   `yaml:"cloudShell" doc:"also answer the form of Azure Cloud Shell, which has no secret (default false)"`
 }
 
 func (o *appServiceOutlet) check() []refresher.FieldError {

@@ -2,7 +2,8 @@
 // through IDENTITY_ENDPOINT and IDENTITY_HEADER, or MSI_ENDPOINT and MSI_SECRET in the older version
 // 2017-09-01. It demands a secret, which makes it the first choice among Azure's outlets.
 //
-// On request it also answers the POST form of Azure Cloud Shell, which has no secret.
+// On request it also answers the form of Azure Cloud Shell, which has no secret: by POST, and by GET for
+// azure-identity for Java.
 //
 // Spec: https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 package appservice
@@ -40,8 +41,8 @@ type Options struct {
 	Secret refresher.Secret
 	// Identities can be selected by id; the first is the default. There has to be one.
 	Identities []azuretoken.Identity
-	// CloudShell also serves the POST form of Azure Cloud Shell: without the secret, to anybody
-	// who sends "Metadata: true".
+	// CloudShell also serves the form of Azure Cloud Shell: without the secret, to anybody who sends
+	// "Metadata: true".
 	CloudShell bool
 	// Now is the clock that "expires_in" counts from. Nil means time.Now.
 	Now func() time.Time
