@@ -124,6 +124,9 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, &UnreachableError{Socket: c.socket, Err: err}
 	}
@@ -138,18 +141,25 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values)
 func (c *Client) Wait(ctx context.Context) (Status, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var last Status
+	var failure error
 	for {
 		s, err := c.Status(ctx)
-		if err == nil && s.Started && s.Ready {
+		switch {
+		case err == nil && s.Started && s.Ready:
 			return s, nil
+		case err == nil:
+			last, failure = s, nil
+		case ctx.Err() == nil: // that time is up is no news of wisp
+			failure = err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if err == nil {
-				err = ctx.Err()
+			if failure == nil {
+				failure = ctx.Err()
 			}
-			return s, err
+			return last, failure
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/wisp-sidecar/wisp/agent/admin"
 )
@@ -163,6 +165,20 @@ func TestWait(t *testing.T) {
 	end()
 	if _, err := admin.NewClient(serve(t, &wisp{})).Wait(ended); err == nil {
 		t.Error("Wait = nil after its context has ended without a ready wisp")
+	}
+}
+
+// However often it has looked in vain, it is that which Wait reports, not that time is up.
+func TestWaitSaysThatNobodyAnswers(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, end := context.WithTimeout(t.Context(), time.Second) // when the next look is due, too
+			defer end()
+			_, err := admin.NewClient("/nonexistent/admin.sock").Wait(ctx)
+			if _, ok := errors.AsType[*admin.UnreachableError](err); !ok {
+				t.Errorf("Wait = %v, want that nobody answers", err)
+			}
+		})
 	}
 }
 
