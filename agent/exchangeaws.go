@@ -90,3 +90,10 @@ func (o *awsExchange) audiences() []string {
 	}
 	return []string{"sts.amazonaws.com"}
 }
+
+func (o *awsExchange) warning() string {
+	if !o.Legacy {
+		return ""
+	}
+	return "in the older regions the global STS is asked, as legacy says: it is farther away and fails with us-east-1"
+}

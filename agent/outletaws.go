@@ -109,6 +109,13 @@ func accountOf(arn string) string {
 	return parts[4]
 }
 
+func (o *imdsOutlet) warning() string {
+	if !o.AllowV1 {
+		return ""
+	}
+	return "allowV1 answers any GET, so a forged request through the application gets the credentials"
+}
+
 func (o *imdsOutlet) accepts(s shape) string { return only(accessKey, s) }
 func (o *imdsOutlet) listen() string         { return o.Listen }
 func (o *imdsOutlet) secret() secretPlace    { return secretPlace{} }

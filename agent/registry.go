@@ -79,6 +79,12 @@ type sourceOptions interface {
 	source(s surroundings, x exchangeOptions) (refresher.Source, error)
 }
 
+// A warner is a source, exchange or outlet whose options may do what their author probably does not want,
+// although they are not wrong.
+type warner interface {
+	warning() string // empty: there is nothing to say
+}
+
 // A chainedSource is one that may show what another identity yields.
 type chainedSource interface {
 	sourceOptions

@@ -50,3 +50,10 @@ func (o *fileSource) source(s surroundings, x exchangeOptions) (refresher.Source
 		Log:       s.log,
 	}))
 }
+
+func (o *fileSource) warning() string {
+	if fixed, err := source.SubPath(o.Path); err != nil || !fixed {
+		return ""
+	}
+	return o.Path + " is mounted with subPath, so it never changes; mount the volume's directory"
+}

@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 	"time"
-
-	"github.com/wisp-sidecar/wisp/refresher/source"
 )
 
 // Summary writes what the configuration amounts to, for people.
@@ -54,25 +52,21 @@ func (c *Config) Warnings() []string {
 	var list []string
 	for n := range c.Identities {
 		i := &c.Identities[n]
-		warn := func(format string, args ...any) {
-			list = append(list, fmt.Sprintf("identity %s: %s", i.Name, fmt.Sprintf(format, args...)))
-		}
-		if file, ok := i.Source.Options.(*fileSource); ok {
-			if fixed, err := source.SubPath(file.Path); err == nil && fixed {
-				warn("%s is mounted with subPath, so it never changes; mount the volume's directory", file.Path)
+		warn := func(warning string) { list = append(list, fmt.Sprintf("identity %s: %s", i.Name, warning)) }
+		for _, options := range []any{i.Source.Options, i.Exchange.Options} {
+			if w, ok := options.(warner); ok && w.warning() != "" {
+				warn(w.warning())
 			}
-		}
-		if aws, ok := i.Exchange.Options.(*awsExchange); ok && aws.Legacy {
-			warn("in the older regions the global STS is asked, as legacy says: it is farther away and fails with us-east-1")
 		}
 		asked, floor := i.Exchange.Options.lifetime(), i.floor()
 		if asked > 0 && asked < 2*floor {
-			warn("credentials that live %v are renewed by clients at almost every call; %v or more is better", asked, (2 * floor).Round(time.Minute))
+			warn(fmt.Sprintf("credentials that live %v are renewed by clients at almost every call; %v or more is better", asked, (2 * floor).Round(time.Minute)))
 		}
 	}
 	for n := range c.Outlets {
-		if o, ok := c.Outlets[n].Outlet.Options.(*imdsOutlet); ok && o.AllowV1 {
-			list = append(list, fmt.Sprintf("outlet imds of %s: allowV1 answers any GET, so a forged request through the application gets the credentials", strings.Join(c.Outlets[n].names(), ", ")))
+		o := &c.Outlets[n]
+		if w, ok := o.Outlet.Options.(warner); ok && w.warning() != "" {
+			list = append(list, fmt.Sprintf("outlet %s of %s: %s", o.Outlet.Kind, strings.Join(o.names(), ", "), w.warning()))
 		}
 	}
 	if c.Upstream.AllowInsecureLoopback {
