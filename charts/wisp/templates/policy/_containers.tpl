@@ -18,14 +18,17 @@ The Pod's containers, in CEL, for the mutating policy and the one that warns. A 
   expression: |-
     variables.sidecars.map(c, c.?env.orValue([])).flatten().filter(v, v.name == 'WISP_OUTLETS').map(v, v.?value.orValue(''))
     .map(list, list.split(',').map(o, o.trim()).filter(o, o != '')).flatten().map(o, string(o))
-# Containers that get the environment and the mount.
+# Containers that get the environment and the mount. The names of their variables are looked up often, and in a list of
+# names that costs a fifth of what it costs in a list of variables.
 - name: skipped
   expression: |-
     object.metadata.?annotations[?'wisp-sidecar.github.io/skip-containers'].orValue('').replace(';', ',').split(',').map(n, n.trim())
 - name: served
   expression: |-
     variables.containers.filter(c, !(c.container.name in variables.skipped)
-      && !(variables.injected && c.container.name in ['wisp', 'wisp-link-local']))
+      && !(variables.injected && c.container.name in ['wisp', 'wisp-link-local'])
+    ).map(c, {'at': c.at, 'name': c.container.name, 'env': dyn(c.container.?env.orValue([])),
+      'names': dyn(c.container.?env.orValue([]).map(v, v.name)), 'mounts': dyn(c.container.?volumeMounts.orValue([]))})
 # These say to the injector of Azure that they want nothing to do with Entra.
 - name: notOfEntra
   expression: |-

@@ -64,7 +64,7 @@ knows outlets, port, awsRegion, googleProject, azureClient and linkLocal from an
     variables.served.map(s, (
       (variables.awsLed ? ['AWS_WEB_IDENTITY_TOKEN_FILE'] : [])
       + (variables.googleLed ? ['GOOGLE_APPLICATION_CREDENTIALS'] : [])
-      + (variables.azureLed && !(s.container.name in variables.notOfEntra) ? ['AZURE_FEDERATED_TOKEN_FILE'] : [])
-    ).filter(name, s.container.?env.orValue([]).exists(v, v.name == name)).map(name, {'container': string(s.container.name), 'variable': name})
+      + (variables.azureLed && !(s.name in variables.notOfEntra) ? ['AZURE_FEDERATED_TOKEN_FILE'] : [])
+    ).filter(name, name in s.names).map(name, {'container': string(s.name), 'variable': name})
     ).flatten()
 {{- end }}

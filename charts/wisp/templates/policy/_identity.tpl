@@ -112,15 +112,17 @@ its own.
 - name: linkLocal
   expression: variables.given.linkLocal.value == 'true'
 
-# Entries of the annotation, or what the clouds ask for. On a second pass it is what the first one has said.
+# Entries of the annotation, or what the clouds ask for. On a second pass it is what the first one has said. A very long
+# annotation is refused as it is: what distinct() costs grows with the square of the list, and no limit counts that.
 - name: outlets
   expression: |-
     (variables.injected ? variables.injectedOutlets :
+    variables.given.outlets.value.size() > 1000 ? [] :
     variables.given.outlets.value != '' ? variables.given.outlets.value.split(',').map(o, o.trim()).filter(o, o != '') :
     (variables.awsOn ? ['awsContainer'] : []) + (variables.googleOn ? ['gceMetadata'] : []) + (variables.azureOn ? ['appService'] : [])
     ).distinct()
 # Values of a document's own tokens, in order.
 - name: tokens
   expression: |-
-    variables.given.tokens.value.split(',').map(t, t.trim()).filter(t, t != '')
+    variables.given.tokens.value.size() > 10000 ? [] : variables.given.tokens.value.split(',').map(t, t.trim()).filter(t, t != '')
 {{- end }}

@@ -14,7 +14,7 @@ in the same words.
 # The form of each value that is in use: what it has to match, and, of numbers, from where to where it may be.
 - name: forms
   expression: |-
-    variables.given.outlets.value.split(',').map(o, o.trim()).map(o, {'key': 'wisp-sidecar.github.io/outlets', 'value': o,
+    (variables.given.outlets.value.size() > 1000 ? [variables.given.outlets.value] : variables.outlets).map(o, {'key': 'wisp-sidecar.github.io/outlets', 'value': o,
       'form': '^(awsContainer|imds|gceMetadata|appService|azureIMDS)$', 'want': 'awsContainer, imds, gceMetadata, appService or azureIMDS'})
     + [
       {'key': variables.given.logLevel.key, 'value': variables.given.logLevel.value,
@@ -26,7 +26,7 @@ in the same words.
       {'key': g.key, 'value': g.value, 'form': '^[0-9]{1,9}([.][0-9]{1,3})?(m|k|M|G|Ki|Mi|Gi)?$', 'want': 'a quantity such as 20m or 64Mi'})
     + [variables.given.linkLocal, variables.given.allowBypass].map(g, {'key': g.key, 'value': g.value,
       'form': '^(true|false)$', 'want': 'true or false'})
-    + variables.tokens.map(t, {'key': variables.given.tokens.key, 'value': t,
+    + (variables.given.tokens.value.size() > 10000 ? [variables.given.tokens.value] : variables.tokens).map(t, {'key': variables.given.tokens.key, 'value': t,
       'form': '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?=[!-~]{1,256}$', 'want': 'NAME=AUDIENCE'})
     + (!variables.awsOn ? [] : [
       {'key': variables.given.awsRole.key, 'value': variables.given.awsRole.value,
@@ -92,8 +92,8 @@ in the same words.
     )
 - name: mountProblems
   expression: |-
-    variables.served.filter(s, s.container.?volumeMounts.orValue([]).exists(m, m.mountPath in ['/run/wisp', '/run/wisp/'] && m.name != 'wisp-run'))
-    .map(s, 'container ' + s.container.name + ' has a mount of its own at /run/wisp')
+    variables.served.filter(s, s.mounts.exists(m, m.mountPath in ['/run/wisp', '/run/wisp/'] && m.name != 'wisp-run'))
+    .map(s, 'container ' + s.name + ' has a mount of its own at /run/wisp')
 - name: bypassProblems
   expression: |-
     variables.given.allowBypass.value == 'true' ? [] : variables.bypasses.map(b, 'container ' + b.container + ' has ' + b.variable + ', with which ' + {
