@@ -58,6 +58,12 @@ namespaceSelector:
         {{- end }}
 {{- end }}
 
+{{/* A mirror Pod shows one that runs already, outside of the API server's reach. */}}
+{{- define "wisp.not-mirror" -}}
+- name: not-mirror
+  expression: "!has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)"
+{{- end }}
+
 {{- define "wisp.match-pods" -}}
 matchConstraints:
   resourceRules:
@@ -76,6 +82,17 @@ matchConstraints:
 {{- end -}}
 {{- if semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version -}}
 {{- fail (printf "mode: policy needs Kubernetes 1.36 or newer, and this is %s: set mode: webhook" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- /* Helm knows the kinds of a cluster that it speaks to, and none when it only renders. */ -}}
+{{- if and (.Capabilities.APIVersions.Has "v1/Pod") (not (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")) -}}
+{{- fail "mode: policy needs the API admissionregistration.k8s.io/v1 MutatingAdmissionPolicy, which this cluster does not serve: set mode: webhook" -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .Values.mode "webhook" -}}
+{{- with .Values.webhook.certificate -}}
+{{- if and (eq .source "secret") (or (not .secretName) (not .caBundle)) -}}
+{{- fail "webhook.certificate.source: secret needs webhook.certificate.secretName and webhook.certificate.caBundle" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if eq (int .Values.port) (int .Values.healthPort) -}}

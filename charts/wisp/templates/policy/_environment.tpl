@@ -13,6 +13,9 @@ knows outlets, port, awsRegion, googleProject, azureClient and linkLocal from an
 - name: azureLed
   expression: |-
     !variables.document && (variables.injected || variables.azureOn) && variables.outlets.exists(o, o in ['appService', 'azureIMDS'])
+# aws-global is where the sidecar gets tokens, and not a region in which applications could look for anything.
+- name: appRegion
+  expression: "variables.awsRegion == 'aws-global' ? '' : variables.awsRegion"
 # What leads to the outlets, by outlet, in the order in which it is added.
 - name: leads
   expression: |-
@@ -21,14 +24,14 @@ knows outlets, port, awsRegion, googleProject, azureClient and linkLocal from an
         {'name': 'AWS_CONTAINER_CREDENTIALS_FULL_URI', 'value': 'http://127.0.0.1:' + variables.port + '/aws/aws'},
         {'name': 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE', 'value': '/run/wisp/secrets/aws'},
         {'name': 'AWS_EC2_METADATA_DISABLED', 'value': variables.linkLocal || 'imds' in variables.outlets ? '' : 'true'},
-        {'name': 'AWS_REGION', 'value': variables.awsRegion},
-        {'name': 'AWS_DEFAULT_REGION', 'value': variables.awsRegion}
+        {'name': 'AWS_REGION', 'value': variables.appRegion},
+        {'name': 'AWS_DEFAULT_REGION', 'value': variables.appRegion}
       ],
       'imds': [
         {'name': 'AWS_EC2_METADATA_SERVICE_ENDPOINT', 'value': 'http://127.0.0.1:' + variables.port},
         {'name': 'AWS_EC2_METADATA_V1_DISABLED', 'value': 'true'},
-        {'name': 'AWS_REGION', 'value': variables.awsRegion},
-        {'name': 'AWS_DEFAULT_REGION', 'value': variables.awsRegion}
+        {'name': 'AWS_REGION', 'value': variables.appRegion},
+        {'name': 'AWS_DEFAULT_REGION', 'value': variables.appRegion}
       ],
       'gceMetadata': [
         {'name': 'GCE_METADATA_HOST', 'value': '127.0.0.1:' + variables.port},

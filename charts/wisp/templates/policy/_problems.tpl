@@ -30,7 +30,7 @@ in the same words.
       'form': '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?=[!-~]{1,256}$', 'want': 'NAME=AUDIENCE'})
     + (!variables.awsOn ? [] : [
       {'key': variables.given.awsRole.key, 'value': variables.given.awsRole.value,
-        'form': '^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}$', 'want': 'a role ARN'},
+        'form': '^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$', 'longest': '640', 'want': 'a role ARN'},
       {'key': variables.given.awsRegion.key, 'value': variables.given.awsRegion.value,
         'form': '^[a-z0-9]+(-[a-z0-9]+)*$', 'longest': '40', 'want': 'a region such as eu-west-1'},
       {'key': variables.given.awsAudience.key, 'value': variables.given.awsAudience.value,
@@ -42,21 +42,21 @@ in the same words.
       {'key': variables.given.googleAudience.key, 'value': variables.given.googleAudience.value,
         'form': '^(//iam[.]googleapis[.]com/projects/[0-9]{1,20}/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}'
           + '|//iam[.]googleapis[.]com/locations/[a-z0-9-]{1,30}/workforcePools/[a-z0-9-]{6,63}/providers/[a-z0-9-]{4,32}'
-          + '|identitynamespace:[a-z0-9.-]{1,100}[.]svc[.]id[.]goog:https://[!-~]{1,300})$',
+          + '|identitynamespace:[a-z0-9.-]{1,100}[.]svc[.]id[.]goog:https://[A-Za-z0-9./:_~-]{1,300})$',
         'want': '//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or identitynamespace:POOL:URL'},
       {'key': variables.given.googleAccount.key, 'value': variables.given.googleAccount.value,
         'form': '^([a-z0-9-]{6,30}@[a-z0-9.-]{1,100}[.]iam[.]gserviceaccount[.]com|[0-9]{1,20}-compute@developer[.]gserviceaccount[.]com'
           + '|[a-z0-9.-]{1,100}@appspot[.]gserviceaccount[.]com|[0-9]{10,30})$',
         'want': 'the e-mail of a service account'},
       {'key': variables.given.googleQuotaProject.key, 'value': variables.given.googleQuotaProject.value,
-        'form': '^[a-z0-9][a-z0-9.:-]{0,99}$', 'want': 'a project'}
+        'form': '^[a-z0-9][a-z0-9.:-]{0,62}$', 'want': 'a project'}
     ])
     + (!variables.azureOn ? [] : [
       {'key': variables.given.azureClient.key, 'value': variables.given.azureClient.value,
         'form': '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$', 'want': 'a client id'},
       {'key': variables.given.azureTenant.key, 'value': variables.given.azureTenant.value,
         'form': '^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.]){1,10}[A-Za-z]{2,63})$',
-        'want': 'a tenant'}
+        'longest': '253', 'want': 'a tenant'}
     ])
     + (
       (variables.awsOn ? [variables.given.awsExpiration] : [])
