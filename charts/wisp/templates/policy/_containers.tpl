@@ -1,0 +1,36 @@
+{{/*
+The Pod's containers, in CEL, for the mutating policy and the one that warns. A variable can only use those before it.
+*/}}
+{{- define "wisp.cel.containers" -}}
+# Every container with its place in the Pod. Maps in CEL hold values of one type unless they say dyn.
+- name: containers
+  expression: |-
+    object.spec.?initContainers.orValue([]).transformList(i, c, {'at': dyn('/spec/initContainers/' + string(i)), 'container': dyn(c)})
+    + object.spec.containers.transformList(i, c, {'at': dyn('/spec/containers/' + string(i)), 'container': dyn(c)})
+# The sidecar is known by its name and its tokens. It has been there before if `wisp inject` wrote the manifest, or if
+# this is a second pass because something else has changed the Pod after the first one.
+- name: sidecars
+  expression: |-
+    variables.containers.map(c, c.container).filter(c, c.name == 'wisp' && c.?volumeMounts.orValue([]).exists(m, m.name == 'wisp-tokens'))
+- name: injected
+  expression: size(variables.sidecars) > 0
+- name: injectedOutlets
+  expression: |-
+    variables.sidecars.map(c, c.?env.orValue([])).flatten().filter(v, v.name == 'WISP_OUTLETS').map(v, v.?value.orValue(''))
+    .map(list, list.split(',').map(o, o.trim()).filter(o, o != '')).flatten().map(o, string(o))
+# Containers that get the environment and the mount. The names of their variables are looked up often, and in a list of
+# names that costs a fifth of what it costs in a list of variables.
+- name: skipped
+  expression: |-
+    object.metadata.?annotations[?'wisp-sidecar.github.io/skip-containers'].orValue('').replace(';', ',').split(',').map(n, n.trim())
+- name: served
+  expression: |-
+    variables.containers.filter(c, !(c.container.name in variables.skipped)
+      && !(variables.injected && c.container.name in ['wisp', 'wisp-link-local'])
+    ).map(c, {'at': c.at, 'name': c.container.name, 'env': dyn(c.container.?env.orValue([])),
+      'names': dyn(c.container.?env.orValue([]).map(v, v.name)), 'mounts': dyn(c.container.?volumeMounts.orValue([]))})
+# These say to the injector of Azure that they want nothing to do with Entra.
+- name: notOfEntra
+  expression: |-
+    object.metadata.?annotations[?'azure.workload.identity/skip-containers'].orValue('').split(';').map(n, n.trim())
+{{- end }}
