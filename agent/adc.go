@@ -99,7 +99,7 @@ func (c *Config) subjectTokenURL(identity string) (*googlests.SubjectURL, error)
 		if !ok || !slices.Contains(c.Outlets[n].names(), identity) {
 			continue
 		}
-		secret, err := outlet.secret().read()
+		secret, err := c.secret(outlet.secret())
 		if err != nil {
 			return nil, fmt.Errorf("outlets[%d]: %w", n, err)
 		}

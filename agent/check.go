@@ -211,17 +211,32 @@ func (c *Config) checkSettings(p *problems) {
 			p.at(fmt.Sprintf("admin.uids[%d]", n), "must be the numeric id of a user")
 		}
 	}
-	oneOfThese := func(path, value string, known ...string) {
-		if value != "" && !slices.Contains(known, value) {
-			p.at(path, "must be one of %s, not %q", strings.Join(known, ", "), value)
+	if c.Shared != "" {
+		if why := checkShared(c.Shared); why != "" {
+			p.at("shared", "%s", why)
 		}
 	}
-	oneOfThese("health.readiness", c.Health.Readiness, "strict", "lenient")
-	oneOfThese("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOfThese := func(path, value string, known ...string) {
+		if why := unlike(value, known); value != "" && why != "" {
+			p.at(path, "%s", why)
+		}
+	}
+	oneOfThese("health.readiness", c.Health.Readiness, "strict", readinessLenient)
+	oneOfThese("log.level", c.Log.Level, logLevels...)
 	oneOfThese("log.format", c.Log.Format, "json", "text")
 	if most := c.Drain.most(); c.Drain.Min > most {
 		p.at("drain.min", "is more than drain.max, %v", most)
 	}
+}
+
+var logLevels = []string{"debug", "info", "warn", "error"}
+
+// unlike says that a value is none of those that are known; empty if it is one.
+func unlike(value string, known []string) string {
+	if slices.Contains(known, value) {
+		return ""
+	}
+	return fmt.Sprintf("must be one of %s, not %q", strings.Join(known, ", "), value)
 }
 
 // choice reports a choice that the document leaves out altogether; one without a kind is reported where

@@ -80,7 +80,7 @@ var ErrNoVariables = errors.New("no environment variable leads")
 // ClientEnvironment says what leads an application to the outlets. Where two outlets want one variable, the
 // first of the configuration gets it.
 func (c *Config) ClientEnvironment(o ClientEnvironmentOptions) (*ClientEnvironment, error) {
-	m := &environmentMaker{options: o, present: environMap(o.Environ), environment: &ClientEnvironment{}, taken: map[string]string{}, led: map[shape]bool{}}
+	m := &environmentMaker{config: c, options: o, present: environMap(o.Environ), environment: &ClientEnvironment{}, taken: map[string]string{}, led: map[shape]bool{}}
 	byName := map[string]*IdentityConfig{}
 	for n := range c.Identities {
 		byName[c.Identities[n].Name] = &c.Identities[n]
@@ -116,6 +116,7 @@ func ofIdentity(name string) string {
 }
 
 type environmentMaker struct {
+	config      *Config
 	options     ClientEnvironmentOptions
 	present     map[string]string
 	environment *ClientEnvironment
@@ -140,7 +141,7 @@ func (m *environmentMaker) add(c *OutletConfig, outlet leadingOutlet, byName map
 	var secret refresher.Secret
 	if http, ok := outlet.(httpOutlet); ok && !m.options.WithoutSecrets {
 		var err error
-		if secret, err = http.secret().read(); err != nil {
+		if secret, err = m.config.secret(http.secret()); err != nil {
 			return err
 		}
 	}

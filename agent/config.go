@@ -32,6 +32,7 @@ type Config struct {
 	Admin      AdminConfig      `yaml:"admin" doc:"the Unix socket for wisp's own commands"`
 	Log        LogConfig        `yaml:"log" doc:"what is logged, to standard error"`
 	Drain      DrainConfig      `yaml:"drain" doc:"what happens between SIGTERM and the end"`
+	Shared     string           `yaml:"shared" doc:"absolute path of a directory that only the right containers mount: secret files below it get the mode 0444, for containers that run as other users, and the admin socket is there, for anyone who can reach it, unless admin says otherwise (default none)"`
 
 	name   string            // for messages
 	path   string            // absolute path of the file; empty if there is none
@@ -89,9 +90,9 @@ type MetricsConfig struct {
 
 // AdminConfig is the Unix socket for wisp's own commands.
 type AdminConfig struct {
-	Socket string `yaml:"socket" doc:"absolute path; its directory is made if it is missing; off turns it off (default /run/wisp/admin.sock if that directory is there, else wisp/admin.sock in XDG_RUNTIME_DIR, else none)"`
+	Socket string `yaml:"socket" doc:"absolute path; its directory is made if it is missing; off turns it off (default admin.sock in shared, else /run/wisp/admin.sock if that directory is there, else wisp/admin.sock in XDG_RUNTIME_DIR, else none)"`
 	UIDs   []int  `yaml:"uids" doc:"numeric ids of the users, besides wisp's own, whose programs may ask (default none)"`
-	Anyone bool   `yaml:"anyone" doc:"let every program ask that can reach the socket: for a volume that only the right containers mount (default false)"`
+	Anyone bool   `yaml:"anyone" doc:"let every program ask that can reach the socket: for a volume that only the right containers mount (default true for the default socket in shared if there are no uids, else false)"`
 }
 
 // LogConfig says what is logged.
@@ -130,7 +131,11 @@ func (c *OutletConfig) path(n int) string { return fmt.Sprintf("outlets[%d].%s",
 
 // Load reads and checks a configuration file. A file that cannot be used gives a [*ConfigError] with
 // everything that is wrong with it.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return LoadIn(Environment{}, path) }
+
+// LoadIn is [Load] for a wisp that was put into a Pod: WISP_HEALTH_PORT and WISP_POD_IP, WISP_SHARED,
+// WISP_LOG_LEVEL and WISP_DRAIN_MIN say what the document leaves open.
+func LoadIn(env Environment, path string) (*Config, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, &ConfigError{Name: path, Problems: []Problem{{Message: "cannot be read: " + errors.Unwrap(err).Error()}}}
@@ -144,20 +149,21 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, &ConfigError{Name: path, Problems: []Problem{{Message: "cannot be found from elsewhere: " + err.Error()}}}
 	}
-	return parse(&Config{name: path, path: absolute}, text)
+	return parse(&Config{name: path, path: absolute}, text, env.Get)
 }
 
 // Parse reads and checks a configuration document: YAML, of which JSON is a subset. name stands for
 // the document in messages.
-func Parse(name string, text []byte) (*Config, error) { return parse(&Config{name: name}, text) }
+func Parse(name string, text []byte) (*Config, error) { return parse(&Config{name: name}, text, nil) }
 
-func parse(c *Config, text []byte) (*Config, error) {
+func parse(c *Config, text []byte, getenv func(string) string) (*Config, error) {
 	sum := sha256.Sum256(text)
 	c.digest = hex.EncodeToString(sum[:])
 	p := &problems{lines: map[string]int{}, unread: map[string]bool{}}
 	if root := parseYAML(text, p); root != nil {
 		p.decode(root, "", c)
 		c.lines = p.lines
+		c.complete(p, getenv)
 		c.readExternalAccounts(p)
 		c.check(p)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -22,7 +21,7 @@ type Finding struct {
 	Name   string // "IRSA"
 	From   string // the variables it was found in
 	What   string // "role arn:…, token /var/run/…"
-	Outlet string // "awsContainer at http://127.0.0.1:9911/aws/aws"
+	Outlet string // "awsContainer at http://127.0.0.1:9911/aws/aws"; several are joined by ", "
 }
 
 // String reads "IRSA in AWS_ROLE_ARN, …: role arn:…, token /var/run/…; outlet awsContainer at …".
@@ -36,8 +35,9 @@ func (f Finding) String() string {
 // nobody else has a word for it. How it proves that is in the variables of EKS, AKS and GitHub Actions, or
 // in WISP_SOURCE: see [detection.proof].
 //
-// Each identity gets the outlet that needs least of its clients, all on 127.0.0.1:9911. Half a description
-// is a [*ConfigError], and so are two that contradict each other: to go on would be guessing.
+// Each identity gets the outlet that needs least of its clients, all on 127.0.0.1:9911, unless
+// WISP_OUTLETS, WISP_PORT or WISP_LINK_LOCAL say otherwise. Half a description is a [*ConfigError], and so
+// are two that contradict each other: to go on would be guessing.
 func Detect(env Environment) (*Config, []Finding, error) {
 	d := &detection{env: env, problems: problems{lines: map[string]int{}, unread: map[string]bool{}}, config: &Config{name: "environment"}}
 	d.aws()
@@ -49,6 +49,9 @@ func Detect(env Environment) (*Config, []Finding, error) {
 			"or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE, "+
 			"or GOOGLE_APPLICATION_CREDENTIALS with an external_account file, or give a file with --config")
 	}
+	d.incomplete = len(d.problems.list) > 0
+	d.config.complete(&d.problems, env.Get)
+	d.outlets()
 	if len(d.problems.list) == 0 {
 		d.config.check(&d.problems)
 	}
@@ -62,7 +65,10 @@ type detection struct {
 	env      Environment
 	problems problems
 	config   *Config
-	findings []Finding
+	findings []Finding // of config.Identities, in their order
+	usual    []string  // the kinds of outlets that these have if nobody says otherwise; empty: none
+	// incomplete says that what describes identities is wrong already, so that one may be missing for that.
+	incomplete bool
 }
 
 func (d *detection) problem(format string, args ...any) { d.problems.add(0, "", format, args...) }
@@ -89,14 +95,10 @@ func (d *detection) split(names ...string) (set, missing []string) {
 	return set, missing
 }
 
-// add takes over an identity. name is what people call this way of proving it, if they have a name.
-func (d *detection) add(identity IdentityConfig, outlet outletChoice, finding Finding) {
-	finding.Outlet = "none, but wisp get " + identity.Name
-	if outlet.Options != nil {
-		finding.Outlet = outlet.Kind + " at " + strings.Replace(outlet.Options.String(), anyIdentity, identity.Name, 1)
-		d.config.Outlets = append(d.config.Outlets, OutletConfig{Identity: identity.Name, Outlet: outlet})
-	}
+// add takes over an identity, and the kind of outlet that it has if nobody says otherwise.
+func (d *detection) add(identity IdentityConfig, outlet string, finding Finding) {
 	d.config.Identities = append(d.config.Identities, identity)
+	d.usual = append(d.usual, outlet)
 	d.findings = append(d.findings, finding)
 }
 
@@ -131,7 +133,7 @@ func (d *detection) aws() {
 	}
 	d.add(
 		IdentityConfig{Name: "aws", Source: proof.source, Exchange: exchangeOf("aws", exchange)},
-		outletOf("awsContainer", &awsContainerOutlet{}),
+		"awsContainer",
 		proof.finding("IRSA", "AWS", role).of("role %s", exchange.RoleARN),
 	)
 }
@@ -156,20 +158,16 @@ func (d *detection) entra() {
 		TenantID:      d.env.Get("AZURE_TENANT_ID"),
 		AuthorityHost: d.env.Get("AZURE_AUTHORITY_HOST"),
 	}
-	outlet := &appServiceOutlet{SecretFile: d.secretFile("azure")}
-	if d.env.Get("IDENTITY_HEADER") != "" {
-		outlet.SecretFile, outlet.SecretEnv = "", "IDENTITY_HEADER"
-	}
 	d.add(
 		IdentityConfig{Name: "azure", Source: proof.source, Exchange: exchangeOf("entra", exchange)},
-		outletOf("appService", outlet),
+		"appService",
 		proof.finding("AKS workload identity", "Entra", names...).of("client %s of tenant %s", exchange.ClientID, exchange.TenantID),
 	)
 }
 
 func (d *detection) google() {
 	const document, audience = "GOOGLE_APPLICATION_CREDENTIALS", "WISP_GOOGLE_AUDIENCE"
-	outlet := outletOf("gceMetadata", &gceMetadataOutlet{ProjectID: d.first("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")})
+	const outlet = "gceMetadata"
 	switch both, _ := d.split(document, audience); {
 	case len(both) == 2:
 		d.problem("both %s and %s describe a Google identity: unset one of them", document, audience)
@@ -193,7 +191,7 @@ func (d *detection) google() {
 }
 
 // externalAccount takes over the file that tells client libraries everything.
-func (d *detection) externalAccount(variable string, outlet outletChoice) {
+func (d *detection) externalAccount(variable, outlet string) {
 	path := d.env.Get(variable)
 	document, err := d.env.ReadFile(path)
 	if err != nil {
@@ -230,21 +228,11 @@ func (d *detection) oauth() {
 		ClientSecretFile: d.env.Get("WISP_OAUTH_CLIENT_SECRET_FILE"),
 		PrivateKeyFile:   d.env.Get("WISP_OAUTH_PRIVATE_KEY_FILE"),
 	}
-	var outlet outletChoice
-	if path := d.env.Get("WISP_OAUTH_OUTPUT_FILE"); path != "" {
-		outlet = outletOf("file", &fileOutlet{Path: path, Format: "json"})
-	}
 	d.add(
-		IdentityConfig{Name: "oauth", Source: proof.source, Exchange: exchangeOf("oauthSTS", exchange)}, outlet,
+		IdentityConfig{Name: "oauth", Source: proof.source, Exchange: exchangeOf("oauthSTS", exchange)}, "",
 		proof.finding("a token service", "OAuth", url).of("token service %s", exchange.TokenURL),
 	)
-}
-
-// secretFile is where an outlet's secret is kept when nobody says where.
-func (d *detection) secretFile(name string) string {
-	dir := "/run/wisp"
-	if user := d.env.Get("XDG_RUNTIME_DIR"); user != "" {
-		dir = filepath.Join(user, "wisp")
+	if path := d.env.Get("WISP_OAUTH_OUTPUT_FILE"); path != "" {
+		d.append(outletOf("file", &fileOutlet{Path: path, Format: "json"}), len(d.findings)-1)
 	}
-	return filepath.Join(dir, "secrets", name)
 }

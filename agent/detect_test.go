@@ -56,6 +56,17 @@ var (
 		"WISP_OAUTH_OUTPUT_FILE":        "/run/wisp/oauth.json",
 		"WISP_OAUTH_SUBJECT_AUDIENCE":   "https://keycloak.example/realms/shop",
 	}
+	// What the injector sets besides.
+	pod = map[string]string{
+		"WISP_POD_IP":      "10.0.0.7",
+		"WISP_HOST_IP":     "10.0.0.1",
+		"WISP_SHARED":      "/run/wisp",
+		"WISP_PORT":        "9911",
+		"WISP_HEALTH_PORT": "9910",
+		"WISP_LOG_LEVEL":   "debug",
+		"WISP_OUTLETS":     "awsContainer,gceMetadata,appService",
+		"WISP_DRAIN_MIN":   "5s",
+	}
 	github = map[string]string{
 		"ACTIONS_ID_TOKEN_REQUEST_URL":   "https://run-actions-1-azure-eastus.actions.githubusercontent.com/45//idtoken/1/2?api-version=2.0",
 		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "hunter2",
@@ -158,6 +169,29 @@ func TestDetect(t *testing.T) {
 		{"all_three", with(irsa, aks, adc), externalAccount(jwt, textToken)},
 		{"all_halves", with(irsa, aks, adc, set("AWS_ROLE_ARN", ""), set("AZURE_CLIENT_ID", "")), ""},
 		{"nothing", nil, ""},
+
+		// What injection says besides who the workload is.
+		{"injected", with(irsa, aks, google, pod, set("WISP_GOOGLE_TOKEN_FILE", "/token"), set("IDENTITY_HEADER", "0123456789abcdef0123456789abcdef")), ""},
+		{"injected_no_identity_header", with(aks, pod, set("WISP_OUTLETS", "appService"), set("XDG_RUNTIME_DIR", "/run/user/1000")), ""},
+		{"injected_ipv6", with(irsa, pod, set("WISP_POD_IP", "fd00:10::7"), set("WISP_OUTLETS", "")), ""},
+		{"injected_bad_values", with(irsa, set("WISP_PORT", "http"), set("WISP_HEALTH_PORT", "65536"), set("WISP_SHARED", "run/wisp"),
+			set("WISP_LOG_LEVEL", "INFO"), set("WISP_DRAIN_MIN", "5"), set("WISP_LINK_LOCAL", "yes")), ""},
+		{"injected_more_bad_values", with(irsa, set("WISP_PORT", "0"), set("WISP_HEALTH_PORT", "9910"), set("WISP_POD_IP", "localhost"), set("WISP_SHARED", "/"),
+			set("WISP_DRAIN_MIN", "6s")), ""},
+		{"injected_still_worse_values", with(irsa, set("WISP_PORT", "9910"), set("WISP_HEALTH_PORT", "9910"), set("WISP_DRAIN_MIN", "-1s")), ""},
+		{"outlets", with(irsa, aks, google, set("WISP_GOOGLE_TOKEN_FILE", "/token"), set("WISP_OUTLETS", " azureIMDS, imds,,gceMetadata ,imds"), set("GOOGLE_CLOUD_PROJECT", "shop-prod")), ""},
+		{"outlets_some", with(irsa, aks, set("WISP_OUTLETS", "awsContainer,imds")), ""},
+		{"outlets_empty", with(irsa, set("WISP_OUTLETS", " , ")), ""},
+		{"outlets_unknown", with(irsa, set("WISP_OUTLETS", "awsContainers,imds")), ""},
+		{"outlets_for_documents", with(irsa, set("WISP_OUTLETS", "file,bearer")), ""},
+		{"outlets_without_identity", with(irsa, set("WISP_OUTLETS", "appService,gceMetadata,awsContainer")), ""},
+		{"outlets_of_half_an_identity", with(irsa, aks, set("AZURE_CLIENT_ID", ""), set("WISP_OUTLETS", "appService,file")), ""},
+		{"outlets_and_a_file", with(oauth, irsa, set("WISP_OAUTH_TOKEN_FILE", "/token"), set("WISP_OUTLETS", "imds")), ""},
+		{"shared", with(irsa, aks, set("WISP_SHARED", "/var/run/wisp/")), ""},
+		{"link_local", with(irsa, aks, google, set("WISP_GOOGLE_TOKEN_FILE", "/token"), set("WISP_LINK_LOCAL", "true"), set("WISP_SHARED", "/run/wisp")), ""},
+		{"link_local_one_cloud", with(irsa, set("WISP_LINK_LOCAL", "true"), set("WISP_OUTLETS", "imds"), set("WISP_PORT", "8080")), ""},
+		{"link_local_off", with(irsa, set("WISP_LINK_LOCAL", "false")), ""},
+		{"link_local_on_a_machine", with(aks, set("AZURE_FEDERATED_TOKEN_FILE", ""), set("WISP_SOURCE", "gceMetadata"), set("WISP_LINK_LOCAL", "true")), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files := map[string]string{}

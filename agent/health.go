@@ -12,6 +12,9 @@ import (
 // deadBeat is how long a scheduler may stand still before it counts as hung.
 const deadBeat = time.Minute
 
+// readinessLenient is the readiness of a wisp whose Pod stays in its Services while a cloud is away.
+const readinessLenient = "lenient"
+
 // health answers the probes and, unless turned off, /metrics. It has its own listener, so that no
 // flood of an outlet can keep a probe from its answer, and shows no secret, so that it may be bound to
 // the Pod's address, where the kubelet asks.
@@ -74,7 +77,7 @@ func (a *Agent) unready() []string {
 	if a.draining.Load() {
 		return []string{"wisp is shutting down"}
 	}
-	if a.config.Health.Readiness == "lenient" {
+	if a.config.Health.Readiness == readinessLenient {
 		return slices.Concat(a.unstarted(), a.hung())
 	}
 	var missing []string

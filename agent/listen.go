@@ -52,7 +52,7 @@ func (a *Agent) outlets(p *problems, byName map[string]*runningIdentity) {
 		}
 		switch outlet := c.Outlet.Options.(type) {
 		case httpOutlet:
-			secret, err := outlet.secret().read()
+			secret, err := a.config.secret(outlet.secret())
 			if err != nil {
 				p.at(path, "%v", err)
 				continue
@@ -105,8 +105,9 @@ func addProtocol(p *problems, path string, servers []*server, listen string, pro
 	return servers
 }
 
-// loopback parses the address of an outlet. Names are not resolved: what localhost means is up to a
-// file that others write.
+// loopback parses the address of an outlet: a loopback address, or one of the link where metadata services
+// are, which has to be on the loopback interface when it is bound. Names are not resolved: what localhost
+// means is up to a file that others write.
 func loopback(listen string) (netip.AddrPort, error) {
 	if listen == "" {
 		listen = defaultListen
@@ -115,7 +116,7 @@ func loopback(listen string) (netip.AddrPort, error) {
 	switch {
 	case err != nil || address.Port() == 0:
 		return address, fmt.Errorf("must be an IP address and a port such as %s, not %q", defaultListen, listen)
-	case !address.Addr().IsLoopback():
+	case !address.Addr().IsLoopback() && !endpoints.IsLinkLocal(address.Addr()):
 		return address, fmt.Errorf("%s is not a loopback address: anybody who reaches it could take the credentials", address.Addr())
 	}
 	return address, nil

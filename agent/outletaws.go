@@ -30,6 +30,13 @@ func (o *awsContainerOutlet) String() string {
 	return at(o.Listen, cmp.Or(o.Path, "/aws/"+anyIdentity))
 }
 
+func (o *awsContainerOutlet) detect(e outletEnvironment) {
+	o.Listen = e.listen
+	if e.shared { // else nobody would know of it
+		o.SecretFile = e.secretFile
+	}
+}
+
 func (o *awsContainerOutlet) protocol(identities []outletIdentity, secret refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	if o.Path != "" && len(identities) > 1 {
 		return nil, fmt.Errorf("path is for one identity; %d have /aws/NAME each", len(identities))
@@ -123,6 +130,8 @@ func (o *imdsOutlet) guarded() bool          { return false }
 func (o *imdsOutlet) String() string {
 	return at(o.Listen, "/latest/meta-data/iam/security-credentials/")
 }
+
+func (o *imdsOutlet) detect(e outletEnvironment) { o.Listen = e.listen }
 
 func (o *imdsOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	if len(identities) > 1 {

@@ -44,13 +44,18 @@ func (p secretPlace) check() []refresher.FieldError {
 	return nil
 }
 
-// read returns the secret; empty if the outlet has none.
-func (p secretPlace) read() (refresher.Secret, error) {
+// secret returns the secret that is in p; empty if the outlet has none.
+func (c *Config) secret(p secretPlace) (refresher.Secret, error) {
+	return p.read(c.isShared(p.file))
+}
+
+// read returns the secret; empty if the outlet has none. A shared one is for other users, too.
+func (p secretPlace) read(shared bool) (refresher.Secret, error) {
 	switch {
 	case p.env != "":
 		return checkSecret(os.Getenv(p.env), "environment variable "+p.env)
 	case p.file != "":
-		return readSecretFile(p.file)
+		return readSecretFile(p.file, shared)
 	}
 	return "", nil
 }
@@ -67,10 +72,10 @@ func checkSecret(text, where string) (refresher.Secret, error) {
 
 // readSecretFile reads the secret, or makes one if there is no file. Two processes that start at once
 // agree on the first one's.
-func readSecretFile(path string) (refresher.Secret, error) {
+func readSecretFile(path string, shared bool) (refresher.Secret, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := writeSecretFile(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := writeSecretFile(path, shared); err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", fmt.Errorf("make the secret: %w", err)
 		}
 		text, err = os.ReadFile(path)
@@ -83,8 +88,15 @@ func readSecretFile(path string) (refresher.Secret, error) {
 
 // writeSecretFile makes a new secret. A link, which is created complete and fails if the name is
 // taken, keeps readers from seeing half of it.
-func writeSecretFile(path string) error {
-	if err := file.MakeDirectory(filepath.Dir(path), 0o700); err != nil {
+//
+// What is shared is kept from strangers by the mount of its directory, and from those who share it, who
+// are to read it and nothing else, by its mode.
+func writeSecretFile(path string, shared bool) error {
+	directory, mode := fs.FileMode(0o700), fs.FileMode(0o600)
+	if shared {
+		directory, mode = 0o755, 0o444
+	}
+	if err := file.MakeDirectory(filepath.Dir(path), directory); err != nil {
 		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".secret-*")
@@ -93,7 +105,7 @@ func writeSecretFile(path string) error {
 	}
 	defer os.Remove(file.Name())
 	// Not at creation, where the umask would have a say.
-	err = file.Chmod(0o600)
+	err = file.Chmod(mode)
 	if err == nil {
 		_, err = file.WriteString(base64.RawURLEncoding.EncodeToString(randomBytes(secretBytes)))
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestSecretFileIsMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets", "azure")
-	secret, err := secretPlace{file: path}.read()
+	secret, err := secretPlace{file: path}.read(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,11 +41,11 @@ func TestSecretFileIsMade(t *testing.T) {
 	}
 
 	// A restart must not change it: the application has read it long ago.
-	again, err := secretPlace{file: path}.read()
+	again, err := secretPlace{file: path}.read(false)
 	if err != nil || again != secret {
 		t.Errorf("the second read = another secret, %v", err)
 	}
-	other, err := secretPlace{file: path + "-2"}.read()
+	other, err := secretPlace{file: path + "-2"}.read(false)
 	if err != nil || other == secret {
 		t.Errorf("another file = the same secret, %v", err)
 	}
@@ -70,7 +70,7 @@ func TestSecretFileDoesNotDependOnTheUmask(t *testing.T) {
 	for _, umask := range []int{0o000, 0o022, 0o777} {
 		path := filepath.Join(dir, strconv.Itoa(umask), "secret")
 		before := syscall.Umask(umask)
-		secret, err := secretPlace{file: path}.read()
+		secret, err := secretPlace{file: path}.read(false)
 		syscall.Umask(before)
 		if err != nil || secret == "" {
 			t.Errorf("umask %#o: read = %d characters, %v, want a secret", umask, len(secret), err)
@@ -112,7 +112,7 @@ func TestSecretFileIsKept(t *testing.T) {
 		if err := os.WriteFile(path, []byte(test.content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		secret, err := secretPlace{file: path}.read()
+		secret, err := secretPlace{file: path}.read(false)
 		switch {
 		case test.problem == "":
 			if err != nil || secret.Reveal() != test.content {
@@ -135,7 +135,7 @@ func TestSecretFileThatCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir, filepath.Join(dir, "file", "secret")} {
-		if _, err := (secretPlace{file: path}).read(); err == nil {
+		if _, err := (secretPlace{file: path}).read(false); err == nil {
 			t.Errorf("read of %s gives a secret", path)
 		}
 	}
@@ -150,7 +150,7 @@ func TestSecretFileRace(t *testing.T) {
 	for n := range all {
 		creators.Go(func() {
 			<-start
-			secret, err := secretPlace{file: path}.read()
+			secret, err := secretPlace{file: path}.read(false)
 			if err != nil {
 				t.Error(err)
 			}
@@ -170,16 +170,16 @@ func TestSecretInEnvironment(t *testing.T) {
 	const good = "0123456789abcdef0123456789abcdef"
 	t.Setenv("WISP_TEST_SECRET", good)
 	t.Setenv("WISP_TEST_SHORT", "hunter2")
-	if secret, err := (secretPlace{env: "WISP_TEST_SECRET"}).read(); err != nil || secret.Reveal() != good {
+	if secret, err := (secretPlace{env: "WISP_TEST_SECRET"}).read(false); err != nil || secret.Reveal() != good {
 		t.Errorf("read = %q, %v", secret.Reveal(), err)
 	}
-	if _, err := (secretPlace{env: "WISP_TEST_SHORT"}).read(); err == nil || strings.Contains(err.Error(), "hunter2") {
+	if _, err := (secretPlace{env: "WISP_TEST_SHORT"}).read(false); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("read of a short secret = %v, want an error without it", err)
 	}
-	if _, err := (secretPlace{env: "WISP_TEST_UNSET"}).read(); err == nil || err.Error() != "environment variable WISP_TEST_UNSET is empty" {
+	if _, err := (secretPlace{env: "WISP_TEST_UNSET"}).read(false); err == nil || err.Error() != "environment variable WISP_TEST_UNSET is empty" {
 		t.Errorf("read of what is not set = %v", err)
 	}
-	if secret, err := (secretPlace{}).read(); err != nil || secret != "" {
+	if secret, err := (secretPlace{}).read(false); err != nil || secret != "" {
 		t.Errorf("read of no place = %q, %v, want no secret", secret.Reveal(), err)
 	}
 }

@@ -27,14 +27,31 @@ func (c *Config) Summary(w io.Writer) {
 		where := o.where()
 		if http, ok := o.Outlet.Options.(httpOutlet); ok && http.secret() != (secretPlace{}) {
 			where += ", secret in " + http.secret().String()
+			if c.isShared(http.secret().file) {
+				where += " (mode 0444)"
+			}
 		}
 		fmt.Fprintf(w, "outlet %s: %s, %s\n", o.Outlet.Kind, strings.Join(o.names(), ", "), where)
 	}
 	if address := c.Health.address(); address != "" {
-		fmt.Fprintf(w, "probes and metrics: http://%s\n", address)
+		fmt.Fprintf(w, "probes and metrics: http://%s", address)
+		if c.Health.Readiness == readinessLenient {
+			fmt.Fprint(w, ", lenient readiness")
+		}
+		fmt.Fprintln(w)
 	}
 	if c.Admin.Socket != "" && c.Admin.Socket != off {
-		fmt.Fprintf(w, "admin socket: %s\n", c.Admin.Socket)
+		fmt.Fprintf(w, "admin socket: %s", c.Admin.Socket)
+		if c.Admin.Anyone {
+			fmt.Fprint(w, ", for anyone who can reach it")
+		}
+		fmt.Fprintln(w)
+	}
+	if c.Log.Level != "" {
+		fmt.Fprintf(w, "log level: %s\n", c.Log.Level)
+	}
+	if c.Drain.Min != 0 {
+		fmt.Fprintf(w, "drain: at least %v\n", c.Drain.Min)
 	}
 }
 

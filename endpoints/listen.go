@@ -9,13 +9,18 @@ import (
 )
 
 // Listen binds addr for loopback callers only. Names are not resolved, and an address that is not
-// loopback is refused. Connections from elsewhere, which a routing rule of the node can let through
+// loopback is refused; those of [IsLinkLocal] are loopback where the loopback interface has them. Connections from elsewhere, which a routing rule of the node can let through
 // (CVE-2020-8558), and those past the cap of 1024 are closed without an answer. On Linux no packet of the
 // listener passes a router.
 //
 // Port 0 takes any free port; see the listener's Addr.
 func Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
-	if !addr.Addr().IsLoopback() {
+	switch ip := addr.Addr(); {
+	case IsLinkLocal(ip):
+		if err := requireLoopback(ip); err != nil {
+			return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
+		}
+	case !ip.IsLoopback():
 		return nil, fmt.Errorf("listen on %s: not a loopback address", addr)
 	}
 	config := net.ListenConfig{Control: oneHop}
@@ -51,7 +56,8 @@ func (l *loopbackListener) Accept() (net.Conn, error) {
 }
 
 // fromHere: the peer is on this machine. A peer with the listener's own address is, too: that is how
-// callers of an address that was added to the loopback interface appear.
+// callers of an address that was added to the loopback interface appear. Nobody else can: the kernel drops
+// packets that come from outside and claim to be from here, and answers would not leave this machine.
 func fromHere(conn net.Conn) bool {
 	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {

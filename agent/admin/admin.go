@@ -25,10 +25,10 @@ import (
 // configuration says: it may run with the environment of an application that asks another one.
 const EnvSocket = "WISP_ADMIN_SOCKET"
 
-const (
-	podDirectory = "/run/wisp"
-	socketName   = "admin.sock"
-)
+// SocketName is the name of the socket in its directory, unless somebody says otherwise.
+const SocketName = "admin.sock"
+
+const podDirectory = "/run/wisp"
 
 // DefaultSocket is where the socket is if nobody says otherwise: in /run/wisp if there is such a
 // directory, as there is in a Pod that mounts a volume for it, else below XDG_RUNTIME_DIR. Empty: nowhere.
@@ -36,10 +36,10 @@ func DefaultSocket(getenv func(string) string) string { return defaultSocket(pod
 
 func defaultSocket(podDirectory string, getenv func(string) string) string {
 	if info, err := os.Stat(podDirectory); err == nil && info.IsDir() {
-		return filepath.Join(podDirectory, socketName)
+		return filepath.Join(podDirectory, SocketName)
 	}
 	if home := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(home) {
-		return filepath.Join(home, "wisp", socketName)
+		return filepath.Join(home, "wisp", SocketName)
 	}
 	return ""
 }

@@ -97,7 +97,7 @@ that SDKs and command-line tools already understand.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newRun(global), newCheck(global), newVersion(),
 		newGet(global), newCredentialProcess(global), newExecutable(global), newADC(global),
-		newEnv(global), newExec(global),
+		newEnv(global), newExec(global), newLinkLocal(),
 		newWait(global), newStatus(global), newRefresh(global), newQuit(global))
 	for _, command := range root.Commands() {
 		command.Args = usage(command.Args)
@@ -142,7 +142,7 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 // load reads the configuration file, or asks the environment if there is none.
 func load(config string) (*agent.Config, []agent.Finding, error) {
 	if config != "" {
-		c, err := agent.Load(config)
+		c, err := agent.LoadIn(agent.ProcessEnvironment(), config)
 		return c, nil, err
 	}
 	return agent.Detect(agent.ProcessEnvironment())
