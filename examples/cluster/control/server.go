@@ -26,7 +26,7 @@ var ErrNoEtcd = errors.New("etcd is not on PATH: Debian's package is etcd-server
 
 // Options configure a [Server].
 type Options struct {
-	APIServer string // the program, see [Tool]
+	APIServer string // the program, see [APIServer]
 	Dir       string // an empty directory for data, keys and logs
 }
 

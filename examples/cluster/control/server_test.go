@@ -14,7 +14,7 @@ import (
 
 func TestServer(t *testing.T) {
 	began := time.Now()
-	program, err := control.Tool(t.Context(), "../apiserver", "kube-apiserver")
+	program, err := control.APIServer(t.Context(), "../apiserver")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,116 @@
+package kubelet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Container is one that runs, or has run.
+type Container struct {
+	command *exec.Cmd
+	output  lockedBuffer
+	input   io.Closer     // nil if the process has none
+	ended   chan struct{} // closed
+	err     error         // how it ended, when ended is closed
+}
+
+// Output is what the container has written so far.
+func (c *Container) Output() string { return c.output.String() }
+
+// Done is closed when the process has ended.
+func (c *Container) Done() <-chan struct{} { return c.ended }
+
+// Wait waits for the end of the process. A status other than 0 is an error, in which the output is quoted.
+func (c *Container) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("%w; until then:\n%s", context.Cause(ctx), c.Output())
+	case <-c.ended:
+	}
+	if c.err != nil {
+		return fmt.Errorf("%w\n%s", c.err, c.Output())
+	}
+	return nil
+}
+
+// start starts a process according to a plan in the Pod's network. It gets the input, and no end of it if it stays open.
+func (n *network) start(p plan, input string, open bool) (*Container, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	in, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	defer write.Close()
+	c := &Container{command: exec.Command("/proc/self/exe"), ended: make(chan struct{})}
+	c.command.Args, c.command.Env = []string{insideOf}, []string{}
+	c.command.ExtraFiles = []*os.File{in, n.namespace} // planFile, networkFile
+	c.command.Stdout, c.command.Stderr = &c.output, &c.output
+	c.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	stdin, err := c.command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.command.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		c.err = c.command.Wait()
+		close(c.ended)
+	}()
+	if _, err := write.Write(text); err != nil {
+		return nil, err
+	}
+	_, err = io.WriteString(stdin, input)
+	if err == nil && !open {
+		err = stdin.Close()
+	}
+	return c, err
+}
+
+// grace is terminationGracePeriodSeconds as it is if nobody says.
+const grace = 30 * time.Second
+
+// stop asks the process to end, and ends it when it does not.
+func (c *Container) stop() error {
+	_ = c.command.Process.Signal(unix.SIGTERM)
+	select {
+	case <-c.ended:
+		return nil
+	case <-time.After(grace):
+		_ = c.command.Process.Kill()
+		<-c.ended
+		return fmt.Errorf("still there %v after SIGTERM:\n%s", grace, c.Output())
+	}
+}
+
+// A lockedBuffer is what a process writes.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
