@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"net/netip"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,7 +68,7 @@ func (d *detection) outlets() {
 // wanted are the kinds in WISP_OUTLETS, each once.
 func (d *detection) wanted() []string {
 	var kinds []string
-	for kind := range strings.SplitSeq(d.env.Get(outletsVariable), ",") {
+	for _, kind := range strings.Split(d.env.Get(outletsVariable), ",") {
 		if kind = strings.TrimSpace(kind); kind != "" && !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
@@ -147,7 +147,7 @@ func (d *detection) listen() string {
 		d.problems.add(0, portVariable, "%s", why)
 		return ""
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port).String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // linkLocal reports whether clients are to find wisp at the clouds' own addresses.
