@@ -160,8 +160,10 @@ func (d *detection) linkLocal() bool {
 		d.problems.add(0, linkLocalVariable, "must be true or false, not %q", value)
 		return false
 	}
-	if source := d.env.Get(sourceVariable); d.platform(source, "") != nil {
-		d.problems.add(0, linkLocalVariable, "puts wisp in the place of the machine's metadata service, which %s=%s needs", sourceVariable, source)
+	for _, i := range d.config.Identities {
+		if d.platform(i.Source.Kind, "") != nil {
+			d.problems.add(0, linkLocalVariable, "puts wisp in the place of the machine's metadata service, which the identity %s is proven by (%s)", i.Name, i.Source.Kind)
+		}
 	}
 	return true
 }
