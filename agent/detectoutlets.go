@@ -17,7 +17,7 @@ const (
 type detectedOutlet interface {
 	httpOutlet
 	// detect sets what the environment says.
-	detect(e outletEnvironment)
+	detect(e *outletEnvironment)
 }
 
 // An outletEnvironment is what the environment says of an outlet.
@@ -47,14 +47,14 @@ func (d *detection) outlets() {
 	} else {
 		for n, kind := range d.usual {
 			if kind != "" {
-				d.show(kind, d.environment(n, listen), n)
+				d.show(kind, listen, d.config.Shared != "", n)
 			}
 		}
 	}
 	if d.linkLocal() {
 		for _, o := range linkLocalOutlets {
 			if n := d.accepted(newOutlet(o.kind).Options); n >= 0 {
-				d.show(o.kind, outletEnvironment{listen: o.listen, first: d.first}, n)
+				d.show(o.kind, o.listen, false, n)
 			}
 		}
 	}
@@ -100,7 +100,7 @@ func (d *detection) outlet(kind, listen string) {
 		}
 		return
 	}
-	d.show(kind, d.environment(n, listen), n)
+	d.show(kind, listen, d.config.Shared != "", n)
 }
 
 // accepted is the number of the identity that an outlet can show; -1 if there is none.
@@ -108,14 +108,10 @@ func (d *detection) accepted(options outletOptions) int {
 	return slices.IndexFunc(d.config.Identities, func(i IdentityConfig) bool { return options.accepts(i.Exchange.Options.yields()) == "" })
 }
 
-func (d *detection) environment(n int, listen string) outletEnvironment {
-	return outletEnvironment{listen: listen, secretFile: d.secretFile(d.config.Identities[n].Name), shared: d.config.Shared != "", first: d.first}
-}
-
-// show adds an outlet of the nth identity.
-func (d *detection) show(kind string, e outletEnvironment, n int) {
+// show adds an outlet of the nth identity, as the environment has it.
+func (d *detection) show(kind, listen string, shared bool, n int) {
 	outlet := newOutlet(kind)
-	outlet.Options.(detectedOutlet).detect(e)
+	outlet.Options.(detectedOutlet).detect(&outletEnvironment{listen, d.secretFile(d.config.Identities[n].Name), shared, d.first})
 	d.append(outlet, n)
 }
 
