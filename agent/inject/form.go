@@ -31,6 +31,7 @@ var (
 	logLevelForm   = form{want: "debug, info, warn or error", pattern: `debug|info|warn|error`}
 	portForm       = form{want: "a port from 1024 to 65535", pattern: `[1-9][0-9]{3,4}`, least: 1024, most: 65535}
 	quantityForm   = form{want: "a quantity such as 20m or 64Mi", pattern: `[0-9]{1,9}(\.[0-9]{1,3})?(m|k|M|G|Ki|Mi|Gi)?`}
+	sysctlForm     = form{pattern: `[0-9]{1,9}`}
 	boolForm       = form{want: "true or false", pattern: `true|false`}
 	tokenForm      = form{want: "NAME=AUDIENCE", pattern: `[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?=[!-~]{1,256}`}
 	expirationForm = form{want: "seconds from 600 to 86400", pattern: `[1-9][0-9]{2,4}`, least: 600, most: 86400}
@@ -42,16 +43,17 @@ var (
 	providerForm = form{
 		want: "//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or identitynamespace:POOL:URL",
 		pattern: `//iam\.googleapis\.com/projects/[0-9]{1,20}/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}` +
+			`|//iam\.googleapis\.com/locations/[a-z0-9-]{1,30}/workforcePools/[a-z0-9-]{6,63}/providers/[a-z0-9-]{4,32}` +
 			`|identitynamespace:[a-z0-9.-]{1,100}\.svc\.id\.goog:https://[A-Za-z0-9./:_~-]{1,300}`,
 	}
 	accountForm = form{
 		want: "the e-mail of a service account",
 		pattern: `[a-z0-9-]{6,30}@[a-z0-9.-]{1,100}\.iam\.gserviceaccount\.com` +
-			`|[0-9]{1,20}-compute@developer\.gserviceaccount\.com|[a-z0-9.-]{1,100}@appspot\.gserviceaccount\.com`,
+			`|[0-9]{1,20}-compute@developer\.gserviceaccount\.com|[a-z0-9.-]{1,100}@appspot\.gserviceaccount\.com|[0-9]{10,30}`,
 	}
 	projectForm = form{want: "a project", pattern: `[a-z0-9][a-z0-9.:-]{0,62}`}
 
 	clientForm    = form{want: "a client id", pattern: guid}
-	tenantForm    = form{want: "a tenant", pattern: guid + `|([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]+`, most: 128}
+	tenantForm    = form{want: "a tenant", pattern: guid + `|([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,10}[A-Za-z]{2,63}`, most: 253}
 	authorityForm = form{want: "a URL such as https://login.microsoftonline.com", pattern: `https://[A-Za-z0-9.-]{1,200}/?`}
 )

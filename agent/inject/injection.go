@@ -65,12 +65,19 @@ func newInjection(p *Policy, pod *pod, r Request) *injection {
 	i.linkLocal = i.setting("link-local") == "true"
 	i.port = cmp.Or(i.setting("port"), p.port)
 	i.health = cmp.Or(i.setting("health-port"), p.healthPort)
-	i.chooseOutlets(entries(i.setting("outlets"), ","))
-	if own := i.sidecar(); own != nil {
+	switch own := i.sidecar(); {
+	case own != nil:
 		i.injected, i.classic = true, !own.init
-		i.outlets = nil
 		for _, v := range own.variables("WISP_OUTLETS") {
-			i.chooseOutlets(entries(v.Value, ","))
+			i.choose(v.Value)
+		}
+	case i.setting("outlets") != "":
+		i.choose(i.setting("outlets"))
+	default:
+		for _, o := range outlets {
+			if o.usual && i.on[o.cloud] {
+				i.outlets = append(i.outlets, o)
+			}
 		}
 	}
 	i.azureSkip = entries(pod.annotations["azure.workload.identity/skip-containers"], ";")
@@ -99,17 +106,9 @@ func (i *injection) sidecar() *container {
 	return nil
 }
 
-// chooseOutlets takes over the choice, or without one what the identities ask for.
-func (i *injection) chooseOutlets(names []string) {
-	if len(names) == 0 {
-		for _, o := range outlets {
-			if o.usual && i.on[o.cloud] {
-				i.outlets = append(i.outlets, o)
-			}
-		}
-		return
-	}
-	for _, name := range names {
+// choose takes over a list of outlets.
+func (i *injection) choose(list string) {
+	for _, name := range entries(list, ",") {
 		n := slices.IndexFunc(outlets, func(o outlet) bool { return o.name == name })
 		switch {
 		case n < 0:

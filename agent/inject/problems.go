@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -25,6 +24,11 @@ func (i *injection) problems() []string {
 		i.checkNetwork(&list)
 		i.checkNames(&list)
 	}
+	for _, c := range i.served {
+		if volume := c.mounted(runDir); volume != "" && volume != runVolume {
+			list.add("container %s has a mount of its own at %s", c.name, runDir)
+		}
+	}
 	if i.setting("allow-bypass") != "true" {
 		i.bypasses(func(c *container, of cloud) {
 			list.add("container %s has %s, %s%s", c.name, clouds[of].bypass, clouds[of].remedy, permit)
@@ -44,8 +48,9 @@ func (p *problems) value(key, text string, f form) {
 	}
 }
 
-// shown is text in a sentence: somebody else has written it, and it may be long.
+// shown is text in a sentence, which is one line: somebody else has written it, and it may be long.
 func shown(text string) string {
+	text = strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
 	n := 0
 	for at := range text {
 		if n++; n > 100 {
@@ -171,7 +176,7 @@ func (i *injection) checkNetwork(list *problems) {
 		if s.Name != firstPort {
 			continue
 		}
-		if port, err := strconv.Atoi(s.Value); err != nil || strings.HasPrefix(s.Value, "+") || port < 0 || port > 80 {
+		if !sysctlForm.fits(s.Value) || atoi(s.Value) > 80 {
 			list.add("the Pod's sysctl %s is '%s', and link-local mode needs 80 or less", firstPort, shown(s.Value))
 		}
 	}
@@ -191,15 +196,14 @@ func (i *injection) checkNames(list *problems) {
 			list.add("the Pod has a container %s of its own", name)
 		}
 	}
-	for _, c := range i.served {
-		if volume := c.mounted(runDir); volume != "" && volume != runVolume {
-			list.add("container %s has a mount of its own at %s", c.name, runDir)
-		}
-	}
 }
 
-// bypasses calls found for each variable with which a container's clients would do without wisp.
+// bypasses calls found for each variable with which a container's clients would do without wisp. With a document
+// that is the document's business.
 func (i *injection) bypasses(found func(*container, cloud)) {
+	if i.document {
+		return
+	}
 	for _, c := range i.served {
 		for of := range cloud(len(clouds)) {
 			if i.leads(c, of) && c.has(clouds[of].bypass) {

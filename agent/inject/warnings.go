@@ -25,7 +25,7 @@ func (i *injection) warnings() []string {
 	for _, c := range i.served {
 		for of := range cloud(len(clouds)) {
 			for _, name := range clouds[of].others {
-				if i.leads(c, of) && c.has(name) {
+				if !i.document && i.leads(c, of) && c.has(name) {
 					warn("container %s has %s, with which its clients may pass wisp by", c.name, name)
 				}
 			}
