@@ -143,6 +143,35 @@ func TestReviewsInFlight(t *testing.T) {
 	}
 }
 
+// A review that fills the room for bodies makes the next one wait, however few there are.
+func TestBodiesInFlight(t *testing.T) {
+	begun, goOn := make(chan string), make(chan struct{})
+	h := newHandler(handlerOptions{
+		Admit: func(_ context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+			begun <- r.Name
+			<-goOn
+			return nil, "", errors.New("enough")
+		},
+		MaxInFlight: 100, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
+	})
+	large := readReview(t, "injected")
+	large += strings.Repeat(" ", maxBody-len(large))
+	ended := make(chan int)
+	go func() { ended <- post(h, large).Code }()
+	<-begun
+	if w := post(h, large, func(r *http.Request) { r.URL.RawQuery = "timeout=1ns" }); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("a second large one: %d %s, want 503", w.Code, w.Body)
+	}
+	go func() { ended <- post(h, readReview(t, "injected")).Code }()
+	<-begun // a small one has room
+	close(goOn)
+	for range 2 {
+		if got := <-ended; got != http.StatusInternalServerError {
+			t.Errorf("the answer is %d, want 500", got)
+		}
+	}
+}
+
 func BenchmarkAdmit(b *testing.B) {
 	for _, n := range []int{1, 500} {
 		b.Run(fmt.Sprintf("accounts=%d", n), func(b *testing.B) {

@@ -215,6 +215,7 @@ func TestBadReviews(t *testing.T) {
 		{"no Pod", with(`"object"`, `"oldObject"`), nil, 400, "the request's object is not a Pod"},
 		{"labels that are none", with(`"labels":{`, `"labels":{"a":1,`), nil, 400, "the request's object is not a Pod"},
 		{"containers that are none", with(`[{"name":"app"}]`, `{"name":"app"}`), nil, 400, "the Pod cannot be read"},
+		{"a million containers that are none", with(`[{"name":"app"}]`, "["+strings.Repeat("1,", 1_000_000)+"1]"), nil, 400, "the Pod cannot be read"},
 		{"YAML", good, func(r *http.Request) { r.Header.Set("Content-Type", "application/yaml") }, 415, "the Content-Type is not application/json"},
 		{"no Content-Type", good, func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "the Content-Type is not application/json"},
 		{"GET", "", func(r *http.Request) { r.Method = "GET" }, 405, "Method Not Allowed"},
@@ -230,7 +231,7 @@ func TestBadReviews(t *testing.T) {
 			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
 				t.Errorf("the answer is %d %.300s, want %d %s", w.Code, w.Body, test.status, test.want)
 			}
-			if strings.Count(w.Body.String(), "\n") != 1 || w.Body.Len() > 1000 {
+			if strings.Count(w.Body.String(), "\n") != 1 || utf8.RuneCount(w.Body.Bytes()) > maxSentence+1 {
 				t.Errorf("the answer is no sentence: %.2000s", w.Body)
 			}
 		})
