@@ -16,11 +16,14 @@ COLD     = github.com/aws/... golang.org/x/oauth2/... go.yaml.in/... github.com/
 GCFLAGS  = $(patsubst %,-gcflags=%=-l,$(COLD))
 BUILD    = CGO_ENABLED=0 go build -tags $(TAGS) $(GCFLAGS) -trimpath -ldflags "$(LDFLAGS)"
 
-.PHONY: build test check conformance playground cross image fuzz clean
+.PHONY: build wisp webhook test check conformance playground cross image fuzz clean
 
 OUT ?= dist/wisp
-build:                ## the binary, at dist/wisp
+build: wisp webhook   ## the binaries, at dist/wisp and dist/wisp-webhook, or at OUT and OUT-webhook
+wisp:
 	$(BUILD) -o $(OUT) ./cmd/wisp
+webhook:
+	$(BUILD) -o $(OUT)-webhook ./cmd/wisp-webhook
 
 test:                 ## all tests that need nothing but Go
 	go test ./...
@@ -39,6 +42,8 @@ playground:           ## the whole thing on loopback: no cloud, no cluster
 cross:                ## the supported platforms (linux) and that for development (darwin)
 	GOOS=linux  GOARCH=amd64 $(BUILD) -o dist/wisp-linux-amd64  ./cmd/wisp
 	GOOS=linux  GOARCH=arm64 $(BUILD) -o dist/wisp-linux-arm64  ./cmd/wisp
+	GOOS=linux  GOARCH=amd64 $(BUILD) -o dist/wisp-webhook-linux-amd64 ./cmd/wisp-webhook
+	GOOS=linux  GOARCH=arm64 $(BUILD) -o dist/wisp-webhook-linux-arm64 ./cmd/wisp-webhook
 	GOOS=darwin GOARCH=arm64 $(BUILD) -o dist/wisp-darwin-arm64 ./cmd/wisp
 
 image:                ## the container image, for this machine's architecture

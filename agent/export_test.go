@@ -69,3 +69,12 @@ func (a *Agent) Protocols() []*endpoints.Protocol {
 	}
 	return list
 }
+
+// Bypasses are the variables that clients of all clouds believe before what leads to an outlet.
+func Bypasses() []string {
+	var names []string
+	for _, list := range bypasses {
+		names = append(names, list...)
+	}
+	return names
+}

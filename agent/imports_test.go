@@ -56,6 +56,7 @@ func TestImportRules(t *testing.T) {
 		endpoints = module + "/endpoints"
 		agent     = module + "/agent"
 		webhook   = module + "/cmd/wisp-webhook"
+		injection = agent + "/inject"
 	)
 	exchangers := []string{engine + "/awssts", engine + "/googlests", engine + "/entra", engine + "/oauthsts", engine + "/subject"}
 	wireLeaves := []string{endpoints + "/azuretoken", endpoints + "/format", execution}
@@ -96,6 +97,10 @@ func TestImportRules(t *testing.T) {
 				}
 				if !own && !standard[imported] && !within(imported, "golang.org/x/sys") {
 					forbidden("an endpoint needs no SDK")
+				}
+			case p.ImportPath == injection:
+				if !standard[imported] {
+					forbidden("injection is a pure function of JSON: webhooks and commands give it that, whatever they know of Kubernetes")
 				}
 			case p.ImportPath == agent:
 				if within(imported, cloudtest, module+"/cmd", module+"/examples") {

@@ -77,7 +77,10 @@ func ParsePolicy(text []byte) (*Policy, error) {
 		p.env = append(p.env, v)
 	}
 	p.readClouds(n)
-	return p, n.document.err()
+	if err := n.document.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *Policy) readResources(n node) {

@@ -62,11 +62,11 @@ func (a *admitter) admit(ctx context.Context, request *admissionv1.AdmissionRequ
 	if refusal, ok := errors.AsType[*inject.Refusal](err); ok {
 		log := a.log.With("namespace", request.Namespace, "name", pod.Metadata.Name, "generateName", pod.Metadata.GenerateName)
 		log.Info("Pod refused", "problems", len(refusal.Problems))
-		log.Debug("why", "err", refusal.Error()) // it quotes annotations
+		log.Debug("why", "err", cut(refusal.Error(), maxSentence)) // it quotes annotations
 		response.Allowed = false
 		// kubectl prints: admission webhook "NAME" denied the request: MESSAGE.
 		response.Result = &metav1.Status{
-			Status: metav1.StatusFailure, Message: refusal.Error(),
+			Status: metav1.StatusFailure, Message: cut(refusal.Error(), maxSentence),
 			Reason: metav1.StatusReasonForbidden, Code: http.StatusForbidden,
 		}
 		return response, refused, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/wisp-sidecar/wisp/agent/inject"
 )
@@ -29,11 +30,7 @@ func runDirectory(t testing.TB, api *fakeAPI, log logLines) *directory {
 	go func() { defer close(ended); d.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-ended })
 	for _, m := range []*mirror{d.accounts, d.namespaces} {
-		select {
-		case <-m.informer.HasSyncedChecker().Done():
-		case <-t.Context().Done():
-			t.Fatal("not synced")
-		}
+		<-m.informer.HasSyncedChecker().Done()
 	}
 	return d
 }
@@ -113,6 +110,41 @@ func TestDirectory(t *testing.T) {
 			t.Errorf("look: %v, want %v", err, context.Canceled)
 		}
 	})
+}
+
+func TestDirectoryIsKeptUpToDate(t *testing.T) {
+	api := newFakeAPI(t)
+	api.put("", "shop", nil, false)
+	api.put("shop", "reports", map[string]string{roleKey: role}, false)
+	d := runDirectory(t, api, newLogLines())
+	told := make(chan string, 10)
+	_, err := d.accounts.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc:    func(any, bool) { told <- "added" },
+		UpdateFunc: func(_, _ any) { told <- "changed" },
+		DeleteFunc: func(any) { told <- "gone" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-told // what there was
+	api.put("shop", "reports", map[string]string{roleKey: role + "2"}, false)
+	if got := <-told; got != "changed" {
+		t.Fatalf("after a change the account is %s", got)
+	}
+	got, err := d.look(t.Context(), "shop", "reports", false)
+	if err != nil || got.account.Annotations[roleKey] != role+"2" {
+		t.Errorf("look = %+v, %v, want the new role", got, err)
+	}
+	if asked := api.asked(); asked != nil {
+		t.Errorf("the API server was asked for %q", asked)
+	}
+	api.remove("shop", "reports")
+	if got := <-told; got != "gone" {
+		t.Fatalf("after its end the account is %s", got)
+	}
+	if _, err := d.look(t.Context(), "shop", "reports", false); !errors.As(err, new(*inject.Refusal)) {
+		t.Errorf("look for an account that is gone: %v, want a refusal", err)
+	}
 }
 
 func TestDirectoryIsNotSyncedWithoutPermission(t *testing.T) {

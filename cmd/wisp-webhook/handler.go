@@ -10,14 +10,21 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// maxBody is as much as the API server accepts for an object; a Pod in etcd is half of it at most.
-const maxBody = 3 << 20
+// What reviews may cost. To work on one takes some thirty times its size of memory, so that what counts is the bytes of all
+// reviews that are worked on at once.
+const (
+	maxBody     = 3 << 20 // of one: as much as the API server accepts for an object
+	maxBodies   = 4 << 20 // of all; a usual one has five thousand
+	maxSentence = 4000    // characters of what is told: a list of problems has no end of its own
+)
 
 // The API server says in the query how long it waits. Both are what a webhook's configuration may have at most, and has by default.
 const (
@@ -38,12 +45,17 @@ type handlerOptions struct {
 // A handler answers reviews over HTTP.
 type handler struct {
 	handlerOptions
-	places chan struct{}
+	reviews *semaphore.Weighted // places for reviews
+	bodies  *semaphore.Weighted // and for their bytes
 }
 
 // newHandler returns the handler of POST /inject.
 func newHandler(o handlerOptions) http.Handler {
-	h := &handler{handlerOptions: o, places: make(chan struct{}, o.MaxInFlight)}
+	h := &handler{
+		handlerOptions: o,
+		reviews:        semaphore.NewWeighted(int64(o.MaxInFlight)),
+		bodies:         semaphore.NewWeighted(maxBodies),
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /inject", h.serve)
 	return mux
@@ -77,8 +89,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	} else if errors.As(err, new(*malformedError)) {
 		status = http.StatusBadRequest
 	}
-	h.Log.Warn("review not answered", "status", status, "err", err)
-	http.Error(w, err.Error(), status)
+	sentence := cut(strings.ReplaceAll(err.Error(), "\n", "; "), maxSentence)
+	h.Log.Warn("review not answered", "status", status, "err", sentence)
+	http.Error(w, sentence, status)
 }
 
 // answer returns the text of the answer, what became of the review, and why there is none.
@@ -99,12 +112,19 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) (text []byte, r
 	ctx, cancel := context.WithTimeout(r.Context(), patience(r.URL.Query().Get("timeout")))
 	defer cancel()
 	// A place is taken before the body is read: bodies are what costs memory.
-	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
-	case <-ctx.Done():
-		return nil, failed, &httpError{http.StatusServiceUnavailable, errors.New("too many reviews at once")}
+	size := r.ContentLength
+	if size < 0 {
+		size = maxBody
 	}
+	tooMany := &httpError{http.StatusServiceUnavailable, errors.New("too many reviews at once")}
+	if h.reviews.Acquire(ctx, 1) != nil {
+		return nil, failed, tooMany
+	}
+	defer h.reviews.Release(1)
+	if h.bodies.Acquire(ctx, size) != nil {
+		return nil, failed, tooMany
+	}
+	defer h.bodies.Release(size)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return nil, failed, tooLarge

@@ -68,9 +68,7 @@ func fitWarnings(warnings []string) []string {
 	var fitting []string
 	total := 0
 	for n, warning := range warnings {
-		if utf8.RuneCountInString(warning) > maxWarning {
-			warning = string([]rune(warning)[:maxWarning-1]) + "…"
-		}
+		warning = cut(warning, maxWarning)
 		total += utf8.RuneCountInString(warning)
 		if total > maxWarnings-room {
 			return append(fitting, fmt.Sprintf("wisp has %d more warnings about this Pod", len(warnings)-n))
@@ -78,4 +76,12 @@ func fitWarnings(warnings []string) []string {
 		fitting = append(fitting, warning)
 	}
 	return fitting
+}
+
+// cut returns the first characters of s, most at most, of which the last one tells that there were more.
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most-1]) + "…"
 }

@@ -71,7 +71,9 @@ type options struct {
 // validate returns the policy, or everything that is wrong with it and with the flags.
 func (o *options) validate() (*inject.Policy, error) {
 	var problems []error
-	complain := func(format string, args ...any) { problems = append(problems, fmt.Errorf("wisp-webhook run: "+format, args...)) }
+	complain := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("wisp-webhook run: "+format, args...))
+	}
 	var policy *inject.Policy
 	if o.policy == "" {
 		complain("--policy is missing")
@@ -120,6 +122,7 @@ func (o *options) run(ctx context.Context, policy *inject.Policy, log *slog.Logg
 		TLSDir:      o.tlsDir,
 		MaxInFlight: o.maxInFlight,
 		Drain:       o.drain,
+		Now:         time.Now,
 		Log:         log,
 	})
 	ctx, stop := context.WithCancel(ctx)
@@ -148,7 +151,11 @@ func obey(ctx context.Context, signals <-chan os.Signal, w *webhook, stop func()
 // clusterConfig says how to reach the API server. The rates allow for a Deployment of a hundred Pods whose
 // account is not in the cache yet; with client-go's default of 5 per second such Pods would wait too long.
 func clusterConfig(kubeconfig string) (*rest.Config, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	load := rest.InClusterConfig
+	if kubeconfig != "" {
+		load = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", kubeconfig) }
+	}
+	config, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("the way to the API server: %w", err)
 	}

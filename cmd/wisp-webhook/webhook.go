@@ -37,6 +37,7 @@ type webhookOptions struct {
 	TLSDir      string             // where tls.crt and tls.key are
 	MaxInFlight int                // reviews that are worked on at once
 	Drain       time.Duration      // between Quit and the end
+	Now         func() time.Time   // by which certificates expire
 	Log         *slog.Logger
 }
 
@@ -56,7 +57,7 @@ func newWebhook(o webhookOptions) *webhook {
 	w := &webhook{
 		options:   o,
 		meters:    m,
-		pair:      newKeyPair(keyPairOptions{Dir: o.TLSDir, Now: time.Now, Log: o.Log, Meters: m}),
+		pair:      newKeyPair(keyPairOptions{Dir: o.TLSDir, Now: o.Now, Log: o.Log, Meters: m}),
 		directory: newDirectory(o.Client, o.Log, m),
 		quit:      make(chan struct{}),
 	}

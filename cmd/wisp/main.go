@@ -97,7 +97,7 @@ that SDKs and command-line tools already understand.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newRun(global), newCheck(global), newVersion(),
 		newGet(global), newCredentialProcess(global), newExecutable(global), newADC(global),
-		newEnv(global), newExec(global), newLinkLocal(),
+		newEnv(global), newExec(global), newInject(), newLinkLocal(),
 		newWait(global), newStatus(global), newRefresh(global), newQuit(global))
 	for _, command := range root.Commands() {
 		command.Args = usage(command.Args)
