@@ -15,8 +15,10 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +46,9 @@ type clouds struct {
 	entra  *cloudtest.Entra
 	ca     string // PEM
 	config *tls.Config
+
+	mu    sync.Mutex
+	shown []string // guarded by mu; the tokens that AWS has been shown
 }
 
 // apiHost is of an API that says whom the clouds take its caller for.
@@ -82,7 +87,7 @@ func newClouds(t *testing.T, issuer string, transport http.RoundTripper, namespa
 // handlers are the hosts of the clouds, by the names that wisp and SDKs know.
 func (c *clouds) handlers() map[string]http.Handler {
 	return map[string]http.Handler{
-		"sts." + region + ".amazonaws.com": c.aws,
+		"sts." + region + ".amazonaws.com": http.HandlerFunc(c.serveAWS),
 		"sts.googleapis.com":               c.google,
 		"iamcredentials.googleapis.com":    c.google,
 		"login.microsoftonline.com":        c.entra,
@@ -100,28 +105,52 @@ func (c *clouds) hosts() map[string]string {
 }
 
 // serve serves all of them in a Pod's network.
-func (c *clouds) serve(t *testing.T) func(func(address string) (net.Listener, error)) error {
-	return func(listen func(address string) (net.Listener, error)) error {
-		l, err := listen(cloudAddress + ":443")
-		if err != nil {
-			return err
-		}
-		handlers := c.handlers()
-		server := &http.Server{
-			TLSConfig: c.config, ErrorLog: log.New(io.Discard, "", 0), // connections that a Pod's end breaks off
-			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				h, known := handlers[r.Host]
-				if !known {
-					http.Error(w, "no cloud has this host: "+r.Host, http.StatusMisdirectedRequest)
-					return
-				}
-				h.ServeHTTP(w, r)
-			}),
-		}
-		go server.ServeTLS(l, "", "")
-		t.Cleanup(func() { _ = server.Close() })
-		return nil
+func (c *clouds) serve(t *testing.T, listen func(address string) (net.Listener, error)) error {
+	l, err := listen(cloudAddress + ":443")
+	if err != nil {
+		return err
 	}
+	handlers := c.handlers()
+	server := &http.Server{
+		TLSConfig: c.config, ErrorLog: log.New(io.Discard, "", 0), // connections that a Pod's end breaks off
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h, known := handlers[r.Host]
+			if !known {
+				http.Error(w, "no cloud has this host: "+r.Host, http.StatusMisdirectedRequest)
+				return
+			}
+			h.ServeHTTP(w, r)
+		}),
+	}
+	go server.ServeTLS(l, "", "")
+	t.Cleanup(func() { _ = server.Close() })
+	return nil
+}
+
+// serveAWS remembers the tokens of Kubernetes that it is shown.
+func (c *clouds) serveAWS(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if form, err := url.ParseQuery(string(body)); err == nil && form.Has("WebIdentityToken") {
+		c.mu.Lock()
+		c.shown = append(c.shown, form.Get("WebIdentityToken"))
+		c.mu.Unlock()
+	}
+	c.aws.ServeHTTP(w, r)
+}
+
+// lastShown is the token that AWS was shown last.
+func (c *clouds) lastShown() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.shown) == 0 {
+		return ""
+	}
+	return c.shown[len(c.shown)-1]
 }
 
 // api answers whom the clouds take somebody for.

@@ -14,6 +14,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wisp-sidecar/wisp/examples/cluster/control"
 )
 
 // A webhook is wisp-webhook as a process. It has what its Deployment would give it: the policy of the ConfigMap, the
@@ -21,7 +23,7 @@ import (
 type webhook struct {
 	listen, health string // addresses
 	process        *exec.Cmd
-	log            *os.File
+	ended          <-chan struct{} // closed
 }
 
 // buildWebhook builds the program.
@@ -76,13 +78,14 @@ func (c *cluster) startWebhook(t *testing.T) {
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	must(t, writeKubeconfig(kubeconfig, c.Config, token.Status.Token))
 
-	w.log, err = os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(t, err)
+	defer log.Close()
 	w.process = exec.Command(program, "run", "--policy", filepath.Join(dir, "policy.json"), "--tls-dir", dir,
 		"--listen", w.listen, "--health", w.health, "--kubeconfig", kubeconfig, "--drain", "0s")
-	w.process.Stdout, w.process.Stderr = w.log, w.log
-	w.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	must(t, w.process.Start())
+	w.process.Stdout, w.process.Stderr = log, log
+	w.ended, err = control.Spawn(w.process, func(error) {})
+	must(t, err)
 	c.await(t, "the webhook", func(ctx context.Context) error {
 		answer, err := http.Get("http://" + w.health + "/readyz")
 		if err != nil {
@@ -102,8 +105,7 @@ func (w *webhook) stop() {
 		return
 	}
 	_ = w.process.Process.Signal(syscall.SIGTERM)
-	_ = w.process.Wait()
-	_ = w.log.Close()
+	<-w.ended
 	w.process = nil
 }
 

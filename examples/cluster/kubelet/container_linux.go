@@ -13,15 +13,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wisp-sidecar/wisp/examples/cluster/control"
 )
 
 // A Container is one that runs, or has run.
 type Container struct {
 	command *exec.Cmd
 	output  lockedBuffer
-	input   io.Closer     // nil if the process has none
-	ended   chan struct{} // closed
-	err     error         // how it ended, when ended is closed
+	ended   <-chan struct{} // closed
+	err     error           // how it ended, when ended is closed
 }
 
 // Output is what the container has written so far.
@@ -43,6 +44,9 @@ func (c *Container) Wait(ctx context.Context) error {
 	return nil
 }
 
+// Signal sends the process a signal.
+func (c *Container) Signal(s os.Signal) error { return c.command.Process.Signal(s) }
+
 // start starts a process according to a plan in the Pod's network. It gets the input, and no end of it if it stays open.
 func (n *network) start(p plan, input string, open bool) (*Container, error) {
 	text, err := json.Marshal(p)
@@ -55,22 +59,18 @@ func (n *network) start(p plan, input string, open bool) (*Container, error) {
 	}
 	defer in.Close()
 	defer write.Close()
-	c := &Container{command: exec.Command("/proc/self/exe"), ended: make(chan struct{})}
+	c := &Container{command: exec.Command("/proc/self/exe")}
 	c.command.Args, c.command.Env = []string{insideOf}, []string{}
 	c.command.ExtraFiles = []*os.File{in, n.namespace} // planFile, networkFile
 	c.command.Stdout, c.command.Stderr = &c.output, &c.output
-	c.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	c.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID}
 	stdin, err := c.command.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.command.Start(); err != nil {
+	if c.ended, err = control.Spawn(c.command, func(err error) { c.err = err }); err != nil {
 		return nil, err
 	}
-	go func() {
-		c.err = c.command.Wait()
-		close(c.ended)
-	}()
 	if _, err := write.Write(text); err != nil {
 		return nil, err
 	}

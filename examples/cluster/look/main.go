@@ -29,6 +29,9 @@ func look(at string) string {
 	if err != nil {
 		return err.Error()
 	}
+	if len(entries) == 0 {
+		return "an empty directory"
+	}
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())
