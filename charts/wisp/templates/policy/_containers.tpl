@@ -11,12 +11,15 @@ The Pod's containers, in CEL, for the mutating policy and the one that warns. A 
 # this is a second pass because something else has changed the Pod after the first one.
 - name: sidecars
   expression: |-
-    variables.containers.map(c, c.container).filter(c, c.name == 'wisp' && c.?volumeMounts.orValue([]).exists(m, m.name == 'wisp-tokens'))
+    variables.containers.filter(c, c.container.name == 'wisp' && c.container.?volumeMounts.orValue([]).exists(m, m.name == 'wisp-tokens'))
 - name: injected
   expression: size(variables.sidecars) > 0
+# An ordinary container, which `wisp inject` can make too, is not there yet while init containers run.
+- name: classic
+  expression: variables.sidecars.exists(c, c.at.startsWith('/spec/containers/'))
 - name: injectedOutlets
   expression: |-
-    variables.sidecars.map(c, c.?env.orValue([])).flatten().filter(v, v.name == 'WISP_OUTLETS').map(v, v.?value.orValue(''))
+    variables.sidecars.map(c, c.container.?env.orValue([])).flatten().filter(v, v.name == 'WISP_OUTLETS').map(v, v.?value.orValue(''))
     .map(list, list.split(',').map(o, o.trim()).filter(o, o != '')).flatten().map(o, string(o))
 # Containers that get the environment and the mount. The names of their variables are looked up often, and in a list of
 # names that costs a fifth of what it costs in a list of variables.
@@ -27,6 +30,7 @@ The Pod's containers, in CEL, for the mutating policy and the one that warns. A 
   expression: |-
     variables.containers.filter(c, !(c.container.name in variables.skipped)
       && !(variables.injected && c.container.name in ['wisp', 'wisp-link-local'])
+      && !(variables.classic && c.at.startsWith('/spec/initContainers/'))
     ).map(c, {'at': c.at, 'name': c.container.name, 'env': dyn(c.container.?env.orValue([])),
       'names': dyn(c.container.?env.orValue([]).map(v, v.name)), 'mounts': dyn(c.container.?volumeMounts.orValue([]))})
 # These say to the injector of Azure that they want nothing to do with Entra.

@@ -36,31 +36,39 @@
   | toPrettyJson -}}
 {{- end }}
 
+{{/* What the certificate of source helm is for: the Service, and the host of the URL. */}}
+{{- define "wisp.webhook.hosts" -}}
+{{- include "wisp.webhook.host" . -}}
+{{- with .Values.webhook.url -}}
+{{- regexReplaceAll ":[0-9]+$" (urlParse .).host "" | trimPrefix "[" | trimSuffix "]" | printf ",%s" -}}
+{{- end -}}
+{{- end }}
+
 {{/*
-The certificate of source helm: that of the last time, or a new one. Two templates need it, and must get the same one;
-so it is kept in the values of this rendering.
+The certificate of source helm: that of the last time if it is for the same hosts, or a new one. Two templates need it,
+and must get the same one; so it is kept in the values of this rendering.
 */}}
 {{- define "wisp.webhook.certificate" -}}
 {{- if not (hasKey .Values.webhook.certificate "made") -}}
-{{- $secret := lookup "v1" "Secret" .Release.Namespace (include "wisp.webhook.secret" .) -}}
-{{- $data := ($secret | default dict).data | default dict -}}
-{{- if and (hasKey $data "tls.crt") (hasKey $data "tls.key") (hasKey $data "ca.crt") -}}
+{{- $hosts := include "wisp.webhook.hosts" . -}}
+{{- $secret := lookup "v1" "Secret" .Release.Namespace (include "wisp.webhook.secret" .) | default dict -}}
+{{- $for := dig "metadata" "annotations" "wisp-sidecar.github.io/certificate-hosts" "" $secret -}}
+{{- $data := $secret.data | default dict -}}
+{{- if and (eq $for $hosts) (hasKey $data "tls.crt") (hasKey $data "tls.key") (hasKey $data "ca.crt") -}}
 {{- $_ := set .Values.webhook.certificate "made" (dict "cert" (index $data "tls.crt") "key" (index $data "tls.key") "ca" (index $data "ca.crt")) -}}
 {{- else -}}
 {{- $days := 3650 -}}
-{{- $host := include "wisp.webhook.host" . -}}
-{{- $names := list $host -}}
+{{- $names := list -}}
 {{- $addresses := list -}}
-{{- with .Values.webhook.url -}}
-{{- $to := regexReplaceAll ":[0-9]+$" (urlParse .).host "" | trimPrefix "[" | trimSuffix "]" -}}
-{{- if regexMatch "^[0-9.]+$|:" $to -}}
-{{- $addresses = list $to -}}
+{{- range splitList "," $hosts -}}
+{{- if regexMatch "^[0-9.]+$|:" . -}}
+{{- $addresses = append $addresses . -}}
 {{- else -}}
-{{- $names = append $names $to -}}
+{{- $names = append $names . -}}
 {{- end -}}
 {{- end -}}
-{{- $ca := genCA (printf "%s CA" $host) $days -}}
-{{- $made := genSignedCert $host $addresses $names $days $ca -}}
+{{- $ca := genCA (printf "%s CA" (first $names)) $days -}}
+{{- $made := genSignedCert (first $names) $addresses $names $days $ca -}}
 {{- $_ := set .Values.webhook.certificate "made" (dict "cert" ($made.Cert | b64enc) "key" ($made.Key | b64enc) "ca" ($ca.Cert | b64enc)) -}}
 {{- end -}}
 {{- end -}}
