@@ -108,7 +108,7 @@ func (m *manifest) inject(policy *inject.Policy, pod *yaml.Node, r inject.Reques
 		return nil, err
 	}
 	for _, operation := range result.Patch {
-		m.changed = true
+		m.changed = unfold(m.root, pod)
 		if err := apply(pod, operation); err != nil {
 			return nil, fmt.Errorf("%s %s: %w", operation.Op, operation.Path, err)
 		}

@@ -181,6 +181,7 @@ func apply(n *yaml.Node, o inject.Operation) error {
 		if n = child(n, key); n == nil {
 			return errors.New("there is no " + key)
 		}
+		n.Style &^= yaml.FlowStyle
 	}
 	last := keys[len(keys)-1]
 	there := child(n, last)
@@ -188,9 +189,6 @@ func apply(n *yaml.Node, o inject.Operation) error {
 	case o.Op == "replace" && there != nil:
 		there.Value = value.Value
 	case n.Kind == yaml.SequenceNode:
-		if len(n.Content) == 0 {
-			n.Style = 0 // [] is not how it goes on
-		}
 		at := len(n.Content)
 		if last != "-" {
 			at, err = strconv.Atoi(last)
@@ -202,6 +200,19 @@ func apply(n *yaml.Node, o inject.Operation) error {
 		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: last}, value)
 	}
 	return err
+}
+
+// unfold writes what is around a node, and the node, without brackets: nobody wants to read what grows between them. It
+// reports whether the node is in n.
+func unfold(n, node *yaml.Node) bool {
+	found := n == node
+	for _, child := range n.Content {
+		found = found || unfold(child, node)
+	}
+	if found {
+		n.Style &^= yaml.FlowStyle
+	}
+	return found
 }
 
 // child is what a key, or a number, names in a mapping or a sequence; nil if it is not there.

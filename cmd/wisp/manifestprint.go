@@ -183,6 +183,10 @@ func (p *yamlPrinter) flow(n *yaml.Node) {
 // safe reports whether text is a string in YAML without quotes, whatever is around it, and whichever version reads it.
 func safe(text string) bool {
 	const marks = "_./:@=+-"
+	switch strings.TrimLeft(text, "0123456789") {
+	case "m", "s", "Mi", "Gi":
+		return true // 10m
+	}
 	for i, r := range text {
 		switch {
 		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', r == '/', r == '_' && i > 0:
