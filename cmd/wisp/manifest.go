@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -27,14 +28,15 @@ type manifest struct {
 // split cuts a file at the lines that begin a document. YAML allows --- at the beginning of a line for nothing else.
 func split(text []byte) [][]byte {
 	var segments [][]byte
-	last := 0
-	for _, at := range regexp.MustCompile(`(?m)^---(?:[ \t\r]|$)`).FindAllIndex(text, -1) {
-		if at[0] > last {
-			segments = append(segments, text[last:at[0]])
-			last = at[0]
+	start, at := 0, 0
+	for line := range bytes.Lines(text) {
+		if rest, ok := bytes.CutPrefix(line, []byte("---")); ok && at > start && (len(rest) == 0 || strings.ContainsRune(" \t\r\n", rune(rest[0]))) {
+			segments = append(segments, text[start:at])
+			start = at
 		}
+		at += len(line)
 	}
-	return append(segments, text[last:])
+	return append(segments, text[start:])
 }
 
 func parseManifest(segment []byte) (*manifest, error) {
