@@ -191,6 +191,9 @@ func TestDetect(t *testing.T) {
 		{"link_local", with(irsa, aks, google, set("WISP_GOOGLE_TOKEN_FILE", "/token"), set("WISP_LINK_LOCAL", "true"), set("WISP_SHARED", "/run/wisp")), ""},
 		{"link_local_one_cloud", with(irsa, set("WISP_LINK_LOCAL", "true"), set("WISP_OUTLETS", "imds"), set("WISP_PORT", "8080")), ""},
 		{"link_local_off", with(irsa, set("WISP_LINK_LOCAL", "false")), ""},
+		{"link_local_on_a_machine_by_a_file", with(adc, set("WISP_LINK_LOCAL", "true")), externalAccount(aws4, `{"environment_id": "aws1", "region_url": "http://169.254.169.254/latest/meta-data/placement/availability-zone",
+			"url": "http://169.254.169.254/latest/meta-data/iam/security-credentials",
+			"regional_cred_verification_url": "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"}`)},
 		{"link_local_on_a_machine", with(aks, set("AZURE_FEDERATED_TOKEN_FILE", ""), set("WISP_SOURCE", "gceMetadata"), set("WISP_LINK_LOCAL", "true")), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

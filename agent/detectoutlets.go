@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"net/netip"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +17,7 @@ const (
 type detectedOutlet interface {
 	httpOutlet
 	// detect sets what the environment says.
-	detect(e outletEnvironment)
+	detect(e *outletEnvironment)
 }
 
 // An outletEnvironment is what the environment says of an outlet.
@@ -47,14 +47,14 @@ func (d *detection) outlets() {
 	} else {
 		for n, kind := range d.usual {
 			if kind != "" {
-				d.show(kind, d.environment(n, listen), n)
+				d.show(kind, listen, d.config.Shared != "", n)
 			}
 		}
 	}
 	if d.linkLocal() {
 		for _, o := range linkLocalOutlets {
 			if n := d.accepted(newOutlet(o.kind).Options); n >= 0 {
-				d.show(o.kind, outletEnvironment{listen: o.listen, first: d.first}, n)
+				d.show(o.kind, o.listen, false, n)
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func (d *detection) outlets() {
 // wanted are the kinds in WISP_OUTLETS, each once.
 func (d *detection) wanted() []string {
 	var kinds []string
-	for kind := range strings.SplitSeq(d.env.Get(outletsVariable), ",") {
+	for _, kind := range strings.Split(d.env.Get(outletsVariable), ",") {
 		if kind = strings.TrimSpace(kind); kind != "" && !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
@@ -100,7 +100,7 @@ func (d *detection) outlet(kind, listen string) {
 		}
 		return
 	}
-	d.show(kind, d.environment(n, listen), n)
+	d.show(kind, listen, d.config.Shared != "", n)
 }
 
 // accepted is the number of the identity that an outlet can show; -1 if there is none.
@@ -108,14 +108,10 @@ func (d *detection) accepted(options outletOptions) int {
 	return slices.IndexFunc(d.config.Identities, func(i IdentityConfig) bool { return options.accepts(i.Exchange.Options.yields()) == "" })
 }
 
-func (d *detection) environment(n int, listen string) outletEnvironment {
-	return outletEnvironment{listen: listen, secretFile: d.secretFile(d.config.Identities[n].Name), shared: d.config.Shared != "", first: d.first}
-}
-
-// show adds an outlet of the nth identity.
-func (d *detection) show(kind string, e outletEnvironment, n int) {
+// show adds an outlet of the nth identity, as the environment has it.
+func (d *detection) show(kind, listen string, shared bool, n int) {
 	outlet := newOutlet(kind)
-	outlet.Options.(detectedOutlet).detect(e)
+	outlet.Options.(detectedOutlet).detect(&outletEnvironment{listen, d.secretFile(d.config.Identities[n].Name), shared, d.first})
 	d.append(outlet, n)
 }
 
@@ -147,7 +143,7 @@ func (d *detection) listen() string {
 		d.problems.add(0, portVariable, "%s", why)
 		return ""
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port).String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // linkLocal reports whether clients are to find wisp at the clouds' own addresses.
@@ -160,8 +156,10 @@ func (d *detection) linkLocal() bool {
 		d.problems.add(0, linkLocalVariable, "must be true or false, not %q", value)
 		return false
 	}
-	if source := d.env.Get(sourceVariable); d.platform(source, "") != nil {
-		d.problems.add(0, linkLocalVariable, "puts wisp in the place of the machine's metadata service, which %s=%s needs", sourceVariable, source)
+	for _, i := range d.config.Identities {
+		if d.platform(i.Source.Kind, "") != nil {
+			d.problems.add(0, linkLocalVariable, "puts wisp in the place of the machine's metadata service, which the identity %s is proven by (%s)", i.Name, i.Source.Kind)
+		}
 	}
 	return true
 }

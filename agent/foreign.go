@@ -44,7 +44,9 @@ func (c *Config) ownAddresses() map[netip.AddrPort]bool {
 func addressIn(value string) (netip.AddrPort, bool) {
 	host := value
 	if u, err := url.Parse(value); err == nil && u.Host != "" {
-		host = u.Host
+		if host = u.Host; u.Port() == "" {
+			host += ":80" // where the outlets at link-local addresses are
+		}
 	}
 	host = strings.Replace(host, "localhost:", "127.0.0.1:", 1)
 	address, err := netip.ParseAddrPort(host)

@@ -21,6 +21,8 @@ identities:
 outlets:
 - identity: aws
   awsContainer: {listen: "127.0.0.1:9911"}
+- identity: aws
+  awsContainer: {listen: "169.254.170.2:80"}
 `
 	for _, test := range []struct {
 		uri string
@@ -29,6 +31,9 @@ outlets:
 		{"http://127.0.0.1:9911/aws/aws", true},
 		{"http://localhost:9911/aws/aws", true},
 		{"http://127.0.0.1:9912/v1/credentials", false},
+		{"http://169.254.170.2/aws/aws", true},
+		{"http://169.254.170.2:80/aws/aws", true},
+		{"http://169.254.170.2:8080/aws/aws", false},
 		{"http://169.254.170.23/v1/credentials", false},
 	} {
 		t.Run(test.uri, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (o *awsContainerOutlet) String() string {
 	return at(o.Listen, cmp.Or(o.Path, "/aws/"+anyIdentity))
 }
 
-func (o *awsContainerOutlet) detect(e outletEnvironment) {
+func (o *awsContainerOutlet) detect(e *outletEnvironment) {
 	o.Listen = e.listen
 	if e.shared { // else nobody would know of it
 		o.SecretFile = e.secretFile
@@ -131,7 +131,7 @@ func (o *imdsOutlet) String() string {
 	return at(o.Listen, "/latest/meta-data/iam/security-credentials/")
 }
 
-func (o *imdsOutlet) detect(e outletEnvironment) { o.Listen = e.listen }
+func (o *imdsOutlet) detect(e *outletEnvironment) { o.Listen = e.listen }
 
 func (o *imdsOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	if len(identities) > 1 {

@@ -23,7 +23,7 @@ func (o *azureIMDSOutlet) secret() secretPlace           { return secretPlace{} 
 func (o *azureIMDSOutlet) guarded() bool                 { return false }
 func (o *azureIMDSOutlet) String() string                { return at(o.Listen, azureimds.TokenPath) }
 
-func (o *azureIMDSOutlet) detect(e outletEnvironment) { o.Listen = e.listen }
+func (o *azureIMDSOutlet) detect(e *outletEnvironment) { o.Listen = e.listen }
 
 func (o *azureIMDSOutlet) protocol(identities []outletIdentity, _ refresher.Secret, _ *slog.Logger) (*endpoints.Protocol, error) {
 	return azureimds.New(azureimds.Options{Identities: azureIdentities(identities)}), nil
@@ -61,7 +61,7 @@ func (o *appServiceOutlet) String() string {
 	return at(o.Listen, cmp.Or(o.Path, appservice.DefaultPath))
 }
 
-func (o *appServiceOutlet) detect(e outletEnvironment) {
+func (o *appServiceOutlet) detect(e *outletEnvironment) {
 	const secret = "IDENTITY_HEADER"
 	if o.Listen = e.listen; e.first(secret) != "" {
 		o.SecretEnv = secret

@@ -48,7 +48,7 @@ func (o *gceMetadataOutlet) secret() secretPlace    { return secretPlace{} }
 func (o *gceMetadataOutlet) guarded() bool          { return false }
 func (o *gceMetadataOutlet) String() string         { return at(o.Listen, "/computeMetadata/v1/") }
 
-func (o *gceMetadataOutlet) detect(e outletEnvironment) {
+func (o *gceMetadataOutlet) detect(e *outletEnvironment) {
 	o.Listen, o.ProjectID = e.listen, e.first("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 }
 

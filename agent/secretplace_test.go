@@ -68,19 +68,21 @@ func TestSecretFileDoesNotDependOnTheUmask(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for _, umask := range []int{0o000, 0o022, 0o777} {
-		path := filepath.Join(dir, strconv.Itoa(umask), "secret")
-		before := syscall.Umask(umask)
-		secret, err := secretPlace{file: path}.read(false)
-		syscall.Umask(before)
-		if err != nil || secret == "" {
-			t.Errorf("umask %#o: read = %d characters, %v, want a secret", umask, len(secret), err)
-			continue
-		}
-		if got := mode(t, path); got != 0o600 {
-			t.Errorf("umask %#o: the file's mode is %v, want 0600", umask, got)
-		}
-		if got := mode(t, filepath.Dir(path)); got != 0o700 {
-			t.Errorf("umask %#o: the directory's mode is %v, want 0700", umask, got)
+		for shared, want := range map[bool]struct{ file, directory fs.FileMode }{false: {0o600, 0o700}, true: {0o444, 0o755}} {
+			path := filepath.Join(dir, strconv.Itoa(umask), strconv.FormatBool(shared), "secret")
+			before := syscall.Umask(umask)
+			secret, err := secretPlace{file: path}.read(shared)
+			syscall.Umask(before)
+			if err != nil || secret == "" {
+				t.Errorf("umask %#o: read = %d characters, %v, want a secret", umask, len(secret), err)
+				continue
+			}
+			if got := mode(t, path); got != want.file {
+				t.Errorf("umask %#o, shared %v: the file's mode is %v, want %v", umask, shared, got, want.file)
+			}
+			if got := mode(t, filepath.Dir(path)); got != want.directory {
+				t.Errorf("umask %#o, shared %v: the directory's mode is %v, want %v", umask, shared, got, want.directory)
+			}
 		}
 	}
 }

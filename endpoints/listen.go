@@ -17,8 +17,12 @@ import (
 func Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
 	switch ip := addr.Addr(); {
 	case IsLinkLocal(ip):
-		if err := requireLoopback(ip); err != nil {
-			return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
+		on, err := OnLoopback(ip)
+		if err == nil && !on {
+			err = fmt.Errorf("the loopback interface does not have the address %s: let an init container run wisp link-local first", ip)
+		}
+		if err != nil {
+			return nil, err
 		}
 	case !ip.IsLoopback():
 		return nil, fmt.Errorf("listen on %s: not a loopback address", addr)

@@ -14,7 +14,7 @@ import (
 )
 
 func TestListenTakesLoopbackAddressesOnly(t *testing.T) {
-	for _, addr := range []string{"0.0.0.0:0", "[::]:0", "10.0.0.1:0", "169.254.169.254:0", "[fe80::1]:0", "[::ffff:10.0.0.1]:0"} {
+	for _, addr := range []string{"0.0.0.0:0", "[::]:0", "10.0.0.1:0", "169.254.1.2:0", "[::ffff:169.254.169.254]:0", "[fe80::1]:0", "[::ffff:10.0.0.1]:0"} {
 		l, err := endpoints.Listen(t.Context(), netip.MustParseAddrPort(addr))
 		if err == nil {
 			_ = l.Close()

@@ -13,10 +13,7 @@ import (
 )
 
 // linkLocalAddresses are those at which wisp answers with WISP_LINK_LOCAL.
-var linkLocalAddresses = []netip.Addr{
-	netip.AddrFrom4([4]byte{169, 254, 169, 254}),
-	netip.AddrFrom4([4]byte{169, 254, 170, 2}),
-}
+var linkLocalAddresses = [][4]byte{{169, 254, 169, 254}, {169, 254, 170, 2}}
 
 func newLinkLocal() *cobra.Command {
 	return &cobra.Command{
@@ -33,7 +30,7 @@ Exit code 1: it could not be done. 2: the Pod has the network of its node (WISP_
 			if onHostNetwork(os.Getenv) {
 				return &usageError{errors.New("wisp link-local: the Pod has the network of its node (hostNetwork), which would lose its metadata service")}
 			}
-			if err := takeLinkLocal(linkLocalAddresses); err != nil {
+			if err := takeLinkLocal(); err != nil {
 				return fmt.Errorf("wisp link-local: %w", err)
 			}
 			return nil
@@ -42,14 +39,14 @@ Exit code 1: it could not be done. 2: the Pod has the network of its node (WISP_
 }
 
 // takeLinkLocal gives the loopback interface the addresses, or nothing if another interface has one.
-func takeLinkLocal(addresses []netip.Addr) error {
+func takeLinkLocal() error {
 	lo, err := loopbackInterface()
 	if err != nil {
 		return err
 	}
-	var missing []netip.Addr
-	for _, ip := range addresses {
-		on, err := endpoints.OnLoopback(ip)
+	var missing [][4]byte
+	for _, ip := range linkLocalAddresses {
+		on, err := endpoints.OnLoopback(netip.AddrFrom4(ip))
 		if err != nil {
 			return err
 		}

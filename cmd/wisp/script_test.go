@@ -93,24 +93,7 @@ var world = sync.OnceValue(func() clouds {
 // $ENTRA, of a service that hands out the token for Google, $TOKENS, two that are free, $OUTLETS and $PROBES, and one that is taken, $TAKEN.
 func setUp(env *testscript.Env) error {
 	w := world()
-	kubelet, err := cloudtest.NewKubelet(cloudtest.KubeletOptions{
-		Dir: filepath.Join(env.WorkDir, "tokens"),
-		Tokens: []cloudtest.ProjectedToken{
-			{Path: "aws", Audience: "sts.amazonaws.com"},
-			{Path: "google", Audience: "https://iam.googleapis.com/" + googlePool + "/providers/cluster"},
-			{Path: "azure", Audience: "api://AzureADTokenExchange"},
-			{Path: "kubernetes", Audience: "https://kubernetes.default.svc"},
-		},
-		Mint: func(p cloudtest.ProjectedToken) string {
-			return w.issuer.Mint(cloudtest.TokenOptions{
-				Namespace: "shop", ServiceAccount: "reports", Pod: "reports-0", Audience: []string{p.Audience}, Lifetime: p.Lifetime,
-			})
-		},
-	})
-	if err != nil {
-		return err
-	}
-	if err := kubelet.Rotate(); err != nil {
+	if err := projectTokens(filepath.Join(env.WorkDir, "tokens")); err != nil {
 		return err
 	}
 	// Under the race detector each process would otherwise wait for a second before it ends.
@@ -135,6 +118,29 @@ func setUp(env *testscript.Env) error {
 		env.Setenv(name, address)
 	}
 	return nil
+}
+
+// projectTokens makes a token volume, with one token for each cloud and the API server's own.
+func projectTokens(dir string) error {
+	w := world()
+	kubelet, err := cloudtest.NewKubelet(cloudtest.KubeletOptions{
+		Dir: dir,
+		Tokens: []cloudtest.ProjectedToken{
+			{Path: "aws", Audience: "sts.amazonaws.com"},
+			{Path: "google", Audience: "https://iam.googleapis.com/" + googlePool + "/providers/cluster"},
+			{Path: "azure", Audience: "api://AzureADTokenExchange"},
+			{Path: "kubernetes", Audience: "https://kubernetes.default.svc"},
+		},
+		Mint: func(p cloudtest.ProjectedToken) string {
+			return w.issuer.Mint(cloudtest.TokenOptions{
+				Namespace: "shop", ServiceAccount: "reports", Pod: "reports-0", Audience: []string{p.Audience}, Lifetime: p.Lifetime,
+			})
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return kubelet.Rotate()
 }
 
 // freeAddress is a loopback address where nothing listens. Its port is below those that systems hand out
