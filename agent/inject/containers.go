@@ -107,9 +107,9 @@ var proxies = []struct {
 // serve adds what a container lacks.
 func (p *patch) serve(i *injection, c *container) {
 	if c.mounted(runDir) == "" {
-		add(p, c.path+"/volumeMounts", c.hasMounts, volumeMount{Name: runVolume, MountPath: runDir, ReadOnly: true})
+		p.add(c.path+"/volumeMounts", c.hasMounts, volumeMount{Name: runVolume, MountPath: runDir, ReadOnly: true})
 	}
-	var missing []variable
+	var missing []any
 	for _, v := range i.variables(c) {
 		if !c.has(v.Name) {
 			missing = append(missing, v)
@@ -123,7 +123,7 @@ func (p *patch) serve(i *injection, c *container) {
 			missing = append(missing, variable{Name: proxy.exempt, Value: direct})
 		}
 	}
-	add(p, c.path+"/env", c.hasEnv, missing...)
+	p.add(c.path+"/env", c.hasEnv, missing...)
 }
 
 // exempt extends the literal values of a variable. It is the only thing of the Pod's own that changes: an

@@ -101,11 +101,17 @@ func TestLargePods(t *testing.T) {
 
 // A sentence that a client sees has no room for everything that somebody can write.
 func TestLongValuesAreCut(t *testing.T) {
-	pod := asking(`"containers": [{"name": "app"}]`, `, "wisp-sidecar.github.io/log-level": "`+strings.Repeat("é", 50<<10)+`"`)
-	_, err := regional(t).Inject(inject.Request{Pod: pod})
-	want := "wisp cannot be injected: annotation wisp-sidecar.github.io/log-level is '" + strings.Repeat("é", 100) + "…', want debug, info, warn or error"
-	if err == nil || err.Error() != want {
-		t.Errorf("Inject = %v, want %s", err, want)
+	const want = "wisp cannot be injected: annotation wisp-sidecar.github.io/%s is '%s…', want %s"
+	for name, test := range map[string]struct{ value, shown, want string }{
+		"log-level": {strings.Repeat("é", 50<<10), strings.Repeat("é", 100), "debug, info, warn or error"},
+		"outlets":   {strings.Repeat("imds,", 201), strings.Repeat("imds,", 20), "awsContainer, imds, gceMetadata, appService or azureIMDS"},
+		"tokens":    {strings.Repeat("a=bcd,,,,,", 1001), strings.Repeat("a=bcd,,,,,", 10), "NAME=AUDIENCE"},
+	} {
+		pod := asking(`"containers": [{"name": "app"}]`, `, "wisp-sidecar.github.io/config": "x", "wisp-sidecar.github.io/`+name+`": "`+test.value+`"`)
+		_, err := regional(t).Inject(inject.Request{Pod: pod})
+		if want := fmt.Sprintf(want, name, test.shown, test.want); err == nil || err.Error() != want {
+			t.Errorf("Inject = %v, want %s", err, want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // What injection adds is found by these names.
@@ -69,10 +70,10 @@ func newInjection(p *Policy, pod *pod, r Request) *injection {
 	case own != nil:
 		i.injected, i.classic = true, !own.init
 		for _, v := range own.variables("WISP_OUTLETS") {
-			i.choose(v.Value)
+			i.choose(entries(v.Value, ","))
 		}
 	case i.setting("outlets") != "":
-		i.choose(i.setting("outlets"))
+		i.choose(bounded(i.setting("outlets"), 1000))
 	default:
 		for _, o := range outlets {
 			if o.usual && i.on[o.cloud] {
@@ -107,8 +108,8 @@ func (i *injection) sidecar() *container {
 }
 
 // choose takes over a list of outlets.
-func (i *injection) choose(list string) {
-	for _, name := range entries(list, ",") {
+func (i *injection) choose(names []string) {
+	for _, name := range names {
 		n := slices.IndexFunc(outlets, func(o outlet) bool { return o.name == name })
 		switch {
 		case n < 0:
@@ -150,6 +151,15 @@ func entries(list, separators string) []string {
 		}
 	}
 	return all
+}
+
+// bounded are the entries of a list that is separated by commas. One that has more than most characters is taken for a single
+// entry, which is none that anybody knows: the chart's policy cannot afford to split it.
+func bounded(list string, most int) []string {
+	if utf8.RuneCountInString(list) > most {
+		return []string{list}
+	}
+	return entries(list, ",")
 }
 
 // outletNames joins the names of the Pod's outlets.

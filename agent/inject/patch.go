@@ -10,7 +10,7 @@ func (p *patch) replace(path string, value any) { *p = append(*p, Operation{"rep
 func (p *patch) put(path string, value any) { *p = append(*p, Operation{"add", path, value}) }
 
 // add appends to the list at path, or makes it if it is not there.
-func add[T any](p *patch, path string, there bool, values ...T) {
+func (p *patch) add(path string, there bool, values ...any) {
 	switch {
 	case len(values) == 0:
 	case !there:
@@ -26,14 +26,14 @@ func add[T any](p *patch, path string, there bool, values ...T) {
 func (i *injection) patch() []Operation {
 	var p patch
 	if !i.injected {
-		add(&p, "/spec/volumes", i.pod.has.volumes, i.volumes()...)
-		var secrets []named
+		p.add("/spec/volumes", i.pod.has.volumes, i.volumes()...)
+		var secrets []any
 		for _, name := range i.policy.pullSecrets {
 			if !slices.Contains(i.pod.pullSecrets, name) {
 				secrets = append(secrets, named{name})
 			}
 		}
-		add(&p, "/spec/imagePullSecrets", i.pod.has.pullSecrets, secrets...)
+		p.add("/spec/imagePullSecrets", i.pod.has.pullSecrets, secrets...)
 		if i.linkLocal {
 			p.network(i)
 		}
@@ -50,9 +50,9 @@ func (i *injection) patch() []Operation {
 	case i.classic:
 		p.put("/spec/containers/0", i.container())
 	case !i.pod.has.initContainers:
-		list := []sidecar{i.container()}
+		list := []any{i.container()}
 		if i.linkLocal {
-			list = []sidecar{i.linkLocalContainer(), list[0]}
+			list = []any{i.linkLocalContainer(), list[0]}
 		}
 		p.put("/spec/initContainers", list)
 	default:
@@ -76,18 +76,18 @@ const (
 )
 
 func (p *patch) network(i *injection) {
-	sysctls := []variable{{Name: firstPort, Value: "80"}}
+	sysctl := variable{Name: firstPort, Value: "80"}
 	switch {
 	case slices.ContainsFunc(i.pod.sysctls, func(s variable) bool { return s.Name == firstPort }):
 	case i.pod.has.securityContext:
-		add(p, "/spec/securityContext/sysctls", i.pod.has.sysctls, sysctls...)
+		p.add("/spec/securityContext/sysctls", i.pod.has.sysctls, sysctl)
 	default:
 		p.put("/spec/securityContext", struct {
 			Sysctls []variable `json:"sysctls"`
-		}{sysctls})
+		}{[]variable{sysctl}})
 	}
 	if i.on[google] && !slices.Contains(i.pod.aliases, metadataHost) {
-		add(p, "/spec/hostAliases", i.pod.has.aliases, hostAlias{metadataHost, []string{"metadata.google.internal", "metadata"}})
+		p.add("/spec/hostAliases", i.pod.has.aliases, hostAlias{metadataHost, []string{"metadata.google.internal", "metadata"}})
 	}
 }
 

@@ -90,7 +90,7 @@ func (i *injection) checkValues(list *problems) {
 	} {
 		list.value(Prefix+setting.name, i.setting(setting.name), setting.form)
 	}
-	for _, entry := range entries(i.setting("tokens"), ",") {
+	for _, entry := range bounded(i.setting("tokens"), 10_000) {
 		list.value(Prefix+"tokens", entry, tokenForm)
 	}
 	type check struct {

@@ -32,7 +32,7 @@ func read(text []byte) (node, error) {
 	if err := decoder.Decode(&members); err != nil {
 		return node{}, fmt.Errorf("it is no JSON object: %w", err)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
+	if err := decoder.Decode(new(any)); err != io.EOF {
 		return node{}, errors.New("there is something after the JSON object")
 	}
 	return node{document: &document{}, members: members}, nil

@@ -69,9 +69,9 @@ const nobody = 65532 // the image's own user; said here, too, for the image may 
 var noAPIToken = volumeMount{Name: emptyVolume, MountPath: apiTokenDir, ReadOnly: true}
 
 // container is wisp itself.
-func (i *injection) container() sidecar {
+func (i *injection) container() *sidecar {
 	port := atoi(i.health)
-	s := sidecar{
+	s := &sidecar{
 		Name: sidecarName, Image: i.policy.image, ImagePullPolicy: i.policy.pullPolicy,
 		Args:      []string{"run"},
 		Env:       i.environment(),
@@ -105,8 +105,8 @@ func (i *injection) container() sidecar {
 }
 
 // linkLocalContainer gives the Pod the link-local address, and ends.
-func (i *injection) linkLocalContainer() sidecar {
-	s := sidecar{
+func (i *injection) linkLocalContainer() *sidecar {
+	return &sidecar{
 		Name: linkLocalName, Image: i.policy.image, ImagePullPolicy: i.policy.pullPolicy,
 		Args: []string{"link-local"}, Resources: i.resources(),
 		SecurityContext: securityContext{
@@ -117,7 +117,6 @@ func (i *injection) linkLocalContainer() sidecar {
 		TerminationMessagePolicy: "FallbackToLogsOnError",
 		VolumeMounts:             []volumeMount{noAPIToken},
 	}
-	return s
 }
 
 func (i *injection) resources() resources {
@@ -187,7 +186,7 @@ func atoi(digits string) int {
 // tokens are the sources of the token volume that a document asks for: NAME=AUDIENCE, separated by commas.
 func (i *injection) tokens() []tokenSource {
 	var list []tokenSource
-	for _, entry := range entries(i.setting("tokens"), ",") {
+	for _, entry := range bounded(i.setting("tokens"), 10_000) {
 		name, audience, _ := strings.Cut(entry, "=")
 		list = append(list, tokenSource{Path: name, Audience: audience, ExpirationSeconds: atoi(i.documentExpiration.text)})
 	}

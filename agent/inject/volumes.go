@@ -40,7 +40,7 @@ type emptyDir struct {
 const documentName = "wisp.yaml"
 
 // volumes are the tokens, what wisp shares with the applications, and nothing.
-func (i *injection) volumes() []volume {
+func (i *injection) volumes() []any {
 	list := i.tokens()
 	if !i.document {
 		list = nil
@@ -62,5 +62,5 @@ func (i *injection) volumes() []volume {
 	memory := func(name string) volume {
 		return volume{Name: name, EmptyDir: &emptyDir{Medium: "Memory", SizeLimit: "1Mi"}}
 	}
-	return []volume{{Name: tokenVolume, Projected: tokens}, memory(runVolume), memory(emptyVolume)}
+	return []any{volume{Name: tokenVolume, Projected: tokens}, memory(runVolume), memory(emptyVolume)}
 }

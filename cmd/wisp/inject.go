@@ -168,9 +168,18 @@ func (m *manifests) inject(policy *inject.Policy) (warnings, problems []string) 
 		}
 	}
 	for _, d := range m.documents {
+		if d.root != nil && refers(d.root) && slices.ContainsFunc(d.objects(), asks) {
+			budget := maxNodes
+			root, err := dereference(d.root, &budget)
+			if err != nil {
+				problems = append(problems, d.file+": "+err.Error())
+				continue
+			}
+			d.root = root
+		}
 		for _, o := range d.objects() {
 			pod := podIn(o)
-			if pod == nil || scalar(lookup(lookup(pod, "metadata"), "labels"), inject.Label) != "true" {
+			if !asks(o) {
 				continue
 			}
 			metadata := lookup(o, "metadata")
@@ -197,6 +206,11 @@ func (m *manifests) inject(policy *inject.Policy) (warnings, problems []string) 
 		}
 	}
 	return warnings, problems
+}
+
+// asks reports whether an object has a Pod that is to be injected.
+func asks(object *yaml.Node) bool {
+	return scalar(lookup(lookup(podIn(object), "metadata"), "labels"), inject.Label) == "true"
 }
 
 // print prints all documents, those of different files apart.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -20,20 +21,22 @@ type manifest struct {
 	// separator is the line --- before it, empty if there is none. text is all after it.
 	separator, text []byte
 	root            *yaml.Node // nil if there are only comments
+	before, after   string     // comments around root
 	changed         bool       // root is not what text says
 }
 
 // split cuts a file at the lines that begin a document. YAML allows --- at the beginning of a line for nothing else.
 func split(text []byte) [][]byte {
 	var segments [][]byte
-	last := 0
-	for _, at := range regexp.MustCompile(`(?m)^---(?:[ \t\r]|$)`).FindAllIndex(text, -1) {
-		if at[0] > last {
-			segments = append(segments, text[last:at[0]])
-			last = at[0]
+	start, at := 0, 0
+	for line := range bytes.Lines(text) {
+		if rest, ok := bytes.CutPrefix(line, []byte("---")); ok && at > start && (len(rest) == 0 || strings.ContainsRune(" \t\r\n", rune(rest[0]))) {
+			segments = append(segments, text[start:at])
+			start = at
 		}
+		at += len(line)
 	}
-	return append(segments, text[last:])
+	return append(segments, text[start:])
 }
 
 func parseManifest(segment []byte) (*manifest, error) {
@@ -54,11 +57,8 @@ func parseManifest(segment []byte) (*manifest, error) {
 		return nil, errors.New("another document follows without ---")
 	}
 	m.root = document.Content[0]
-	if m.root.Kind == yaml.MappingNode {
-		// The encoder has to know of comments before and after, which are the document's.
-		m.root.HeadComment = join(document.HeadComment, m.root.HeadComment)
-		m.root.FootComment = join(m.root.FootComment, document.FootComment)
-	}
+	m.before = join(document.HeadComment, m.root.HeadComment)
+	m.after = join(m.root.FootComment, document.FootComment)
 	return m, nil
 }
 
@@ -83,36 +83,23 @@ func (m *manifest) objects() []*yaml.Node {
 	return nil
 }
 
-// templates says where kinds of objects have a Pod template.
-var templates = map[string][]string{
-	"Pod":                   {},
-	"PodTemplate":           {"template"},
-	"Deployment":            {"spec", "template"},
-	"StatefulSet":           {"spec", "template"},
-	"DaemonSet":             {"spec", "template"},
-	"ReplicaSet":            {"spec", "template"},
-	"ReplicationController": {"spec", "template"},
-	"Job":                   {"spec", "template"},
-	"CronJob":               {"spec", "jobTemplate", "spec", "template"},
-}
-
 // podIn is the Pod or the Pod template of an object, nil if it has none.
 func podIn(object *yaml.Node) *yaml.Node {
-	path, ok := templates[scalar(object, "kind")]
-	if !ok {
-		return nil
+	switch scalar(object, "kind") {
+	case "Pod":
+		return object
+	case "PodTemplate":
+		return lookup(object, "template")
+	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job":
+		return lookup(lookup(object, "spec"), "template")
+	case "CronJob":
+		return lookup(lookup(lookup(lookup(object, "spec"), "jobTemplate"), "spec"), "template")
 	}
-	for _, key := range path {
-		object = lookup(object, key)
-	}
-	return object
+	return nil
 }
 
 // inject puts wisp into a Pod of the document.
 func (m *manifest) inject(policy *inject.Policy, pod *yaml.Node, r inject.Request) (*inject.Result, error) {
-	if err := dereference(pod); err != nil {
-		return nil, err
-	}
 	var b bytes.Buffer
 	if err := encodeJSON(&b, pod); err != nil {
 		return nil, err
@@ -123,7 +110,7 @@ func (m *manifest) inject(policy *inject.Policy, pod *yaml.Node, r inject.Reques
 		return nil, err
 	}
 	for _, operation := range result.Patch {
-		m.changed = true
+		m.changed = unfold(m.root, pod)
 		if err := apply(pod, operation); err != nil {
 			return nil, fmt.Errorf("%s %s: %w", operation.Op, operation.Path, err)
 		}
@@ -146,17 +133,15 @@ func (m *manifest) print() ([]byte, error) {
 		out.WriteByte('\n')
 		return out.Bytes(), err
 	}
-	b.Write(m.separator)
+	p := &yamlPrinter{compact: compact(m.root)}
+	p.Write(m.separator)
 	if len(m.separator) == 0 && bytes.HasPrefix(m.text, []byte("---")) {
-		b.WriteString("---\n") // there was something after it
+		p.WriteString("---\n") // there was something after it
 	}
-	encoder := yaml.NewEncoder(&b)
-	encoder.SetIndent(2)
-	if compact(m.root) {
-		encoder.CompactSeqIndent()
-	}
-	err := encoder.Encode(m.root)
-	return b.Bytes(), err
+	p.comment(m.before, 0)
+	p.block(m.root, 0)
+	p.comment(m.after, 0)
+	return p.Bytes(), nil
 }
 
 // compact reports whether lists are written below their key without a further indent, as kubectl does it.

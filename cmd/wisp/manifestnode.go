@@ -47,24 +47,54 @@ func scalars(n *yaml.Node) map[string]string {
 	return all
 }
 
-// dereference writes out anchors, aliases and merge keys, if there are any: what is added to one place is not to appear in
-// another. Comments are lost then.
-func dereference(n *yaml.Node) error {
-	if !refers(n) {
-		return nil
+// maxNodes bounds what anchors can grow to: a bomb is a few lines that refer to each other.
+const maxNodes = 100_000
+
+// dereference writes out aliases and merge keys: what is added to one place is not to appear in another. budget is how many
+// nodes there may be.
+func dereference(n *yaml.Node, budget *int) (*yaml.Node, error) {
+	if *budget--; *budget < 0 {
+		return nil, fmt.Errorf("line %d: anchors and aliases make this too large", n.Line)
 	}
-	var value any
-	if err := n.Decode(&value); err != nil {
-		return err
+	if n.Kind == yaml.AliasNode {
+		return dereference(n.Alias, budget)
 	}
-	fresh := new(yaml.Node)
-	if err := fresh.Encode(value); err != nil {
-		return err
+	fresh := *n
+	fresh.Anchor, fresh.Content = "", nil
+	for i, part := range n.Content {
+		if n.Kind == yaml.MappingNode && (part.Tag == "!!merge" || i%2 == 1 && n.Content[i-1].Tag == "!!merge") {
+			continue
+		}
+		copied, err := dereference(part, budget)
+		if err != nil {
+			return nil, err
+		}
+		fresh.Content = append(fresh.Content, copied)
 	}
-	*n = *fresh
-	return nil
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Tag != "!!merge" {
+			continue
+		}
+		merged, err := dereference(n.Content[i+1], budget)
+		if err != nil {
+			return nil, err
+		}
+		from := []*yaml.Node{merged}
+		if merged.Kind == yaml.SequenceNode {
+			from = merged.Content
+		}
+		for _, mapping := range from {
+			for k := 0; mapping.Kind == yaml.MappingNode && k+1 < len(mapping.Content); k += 2 {
+				if lookup(&fresh, mapping.Content[k].Value) == nil {
+					fresh.Content = append(fresh.Content, mapping.Content[k], mapping.Content[k+1])
+				}
+			}
+		}
+	}
+	return &fresh, nil
 }
 
+// refers reports whether something in n refers to something else.
 func refers(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Tag == "!!merge" {
 		return true
@@ -151,6 +181,7 @@ func apply(n *yaml.Node, o inject.Operation) error {
 		if n = child(n, key); n == nil {
 			return errors.New("there is no " + key)
 		}
+		n.Style &^= yaml.FlowStyle
 	}
 	last := keys[len(keys)-1]
 	there := child(n, last)
@@ -158,9 +189,6 @@ func apply(n *yaml.Node, o inject.Operation) error {
 	case o.Op == "replace" && there != nil:
 		there.Value = value.Value
 	case n.Kind == yaml.SequenceNode:
-		if len(n.Content) == 0 {
-			n.Style = 0 // [] is not how it goes on
-		}
 		at := len(n.Content)
 		if last != "-" {
 			at, err = strconv.Atoi(last)
@@ -172,6 +200,19 @@ func apply(n *yaml.Node, o inject.Operation) error {
 		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: last}, value)
 	}
 	return err
+}
+
+// unfold writes what is around a node, and the node, without brackets: nobody wants to read what grows between them. It
+// reports whether the node is in n.
+func unfold(n, node *yaml.Node) bool {
+	found := n == node
+	for _, child := range n.Content {
+		found = found || unfold(child, node)
+	}
+	if found {
+		n.Style &^= yaml.FlowStyle
+	}
+	return found
 }
 
 // child is what a key, or a number, names in a mapping or a sequence; nil if it is not there.
