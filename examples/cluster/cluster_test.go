@@ -41,6 +41,7 @@ type cluster struct {
 	*control.Server
 	mode, dir, helm, kubeconfig string
 	client                      *kubernetes.Clientset
+	quiet                       *rest.Config // without warnings
 	warnings                    *warnings
 	webhook                     *webhook // nil until it is installed, and in mode policy
 	revision                    int      // of the release: what the image's tag says
@@ -48,6 +49,8 @@ type cluster struct {
 
 func newCluster(mode, dir, helm string, server *control.Server) (*cluster, error) {
 	c := &cluster{Server: server, mode: mode, dir: dir, helm: helm, kubeconfig: filepath.Join(dir, "kubeconfig"), warnings: &warnings{}}
+	c.quiet = rest.CopyConfig(server.Config)
+	c.quiet.WarningHandler = rest.NoWarnings{}
 	config := rest.CopyConfig(server.Config)
 	config.WarningHandler = c.warnings
 	var err error

@@ -45,7 +45,7 @@ func (c *cluster) apply(t *testing.T, namespace string, object *unstructured.Uns
 	kind := object.GroupVersionKind()
 	mapping, err := restmapper.NewDiscoveryRESTMapper(kinds).RESTMapping(kind.GroupKind(), kind.Version)
 	must(t, err)
-	client, err := dynamic.NewForConfig(c.Config)
+	client, err := dynamic.NewForConfig(c.quiet)
 	must(t, err)
 	var into dynamic.ResourceInterface = client.Resource(mapping.Resource)
 	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
@@ -67,7 +67,7 @@ func (c *cluster) everything(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := dynamic.NewForConfig(c.Config)
+	client, err := dynamic.NewForConfig(c.quiet)
 	if err != nil {
 		return nil, err
 	}

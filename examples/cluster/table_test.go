@@ -103,6 +103,17 @@ func (c *cluster) tryCase(t *testing.T, pod injecttest.Case, image string) {
 		if d := cmp.Diff(wanted, got); d != "" {
 			return errors.New("differs from package inject's (-):\n" + d)
 		}
+		if err != nil {
+			return nil
+		}
+		// Once more, as a controller would that copies Pods.
+		again, err := c.create(ctx, namespace, fresh(t, made))
+		if err != nil {
+			return fmt.Errorf("the second pass: %w", err)
+		}
+		if d := cmp.Diff(got.Pod, string(compact(t, again))); d != "" {
+			return errors.New("the second pass changes (-):\n" + d)
+		}
 		return nil
 	}
 	c.await(t, pod.Comment, compare)
@@ -156,11 +167,22 @@ func asked(t *testing.T, pod []byte) (without []byte, label string) {
 		label = fmt.Sprint(value)
 		delete(labels, injectLabel)
 	}
-	// The server's own fields are not for those who create.
-	delete(parsed["metadata"].(map[string]any), "uid")
 	text, err := json.Marshal(parsed)
 	must(t, err)
-	return text, label
+	return fresh(t, text), label
+}
+
+// fresh takes off what the server gives a Pod that is made.
+func fresh(t *testing.T, pod []byte) []byte {
+	t.Helper()
+	var parsed map[string]any
+	must(t, json.Unmarshal(pod, &parsed))
+	metadata := parsed["metadata"].(map[string]any)
+	delete(metadata, "uid")
+	delete(metadata, "managedFields")
+	text, err := json.Marshal(parsed)
+	must(t, err)
+	return text
 }
 
 // withLabel puts it on again.
