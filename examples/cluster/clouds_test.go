@@ -110,6 +110,12 @@ func (c *clouds) serve(t *testing.T, listen func(address string) (net.Listener, 
 	if err != nil {
 		return err
 	}
+	c.serveTLS(t, l)
+	return nil
+}
+
+// serveTLS serves the cloud that a request names.
+func (c *clouds) serveTLS(t *testing.T, l net.Listener) {
 	handlers := c.handlers()
 	server := &http.Server{
 		TLSConfig: c.config, ErrorLog: log.New(io.Discard, "", 0), // connections that a Pod's end breaks off
@@ -124,7 +130,6 @@ func (c *clouds) serve(t *testing.T, listen func(address string) (net.Listener, 
 	}
 	go server.ServeTLS(l, "", "")
 	t.Cleanup(func() { _ = server.Close() })
-	return nil
 }
 
 // serveAWS remembers the tokens of Kubernetes that it is shown.

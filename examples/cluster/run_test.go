@@ -74,6 +74,35 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// By a proxy that the values name, and in the application's case its own manifest: what goes to wisp goes past it.
+func TestRunBehindAProxy(t *testing.T) {
+	c := clusterOf(t, policyMode)
+	v := runValues()
+	v["env"] = []any{map[string]any{"name": "HTTPS_PROXY", "value": "http://" + proxyAddress}}
+	r := c.runPod(t, c.install(t, v), "proxy.yaml", "aws")
+	r.gets(t, "app", "aws")
+	r.sees(t, "app", map[string]string{"$NO_PROXY": "127.0.0.1,localhost"})
+	if host := "sts." + region + ".amazonaws.com:443"; !r.proxy.asked(host) {
+		t.Errorf("nobody has asked the proxy for %s", host)
+	}
+}
+
+// Without native sidecars a container of the Pod has to tell wisp that the work is done.
+func TestRunClassicJob(t *testing.T) {
+	c := clusterOf(t, webhookMode)
+	v := runValues()
+	v["sidecar"] = "classic"
+	r := c.runPod(t, c.install(t, v), "job_classic.yaml", "aws")
+	r.gets(t, "app", "aws")
+	wisp := r.Container("wisp")
+	if out, err := r.Exec(t.Context(), "app", "", "/wisp", "quit", "--admin", "/run/wisp/admin.sock"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	must(t, wisp.Wait(ctx))
+}
+
 // rotates insists on that wisp uses a new token once the kubelet has written one.
 func (r *running) rotates(t *testing.T) {
 	t.Helper()

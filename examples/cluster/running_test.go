@@ -63,6 +63,7 @@ type running struct {
 	*kubelet.Pod
 	cluster *cluster
 	clouds  *clouds
+	proxy   *proxy // nil: the clouds' names have addresses
 	object  *corev1.Pod
 }
 
@@ -108,8 +109,15 @@ func (c *cluster) runPod(t *testing.T, image, file string, of ...string) *runnin
 	transport, err := c.Transport()
 	must(t, err)
 	r.clouds = newClouds(t, c.Issuer, transport, namespace)
+	serve, hosts := r.clouds.serve, r.clouds.hosts()
+	if pod.Labels["behind"] == "a-proxy" {
+		serve, hosts = func(t *testing.T, listen func(string) (net.Listener, error)) (err error) {
+			r.proxy, err = r.clouds.serveProxy(t, listen)
+			return err
+		}, nil
+	}
 	node := &kubelet.Node{
-		Client: c.client, Dir: t.TempDir(), Hosts: r.clouds.hosts(), CA: r.clouds.ca,
+		Client: c.client, Dir: t.TempDir(), Hosts: hosts, CA: r.clouds.ca,
 		Images: map[string]kubelet.Image{
 			image: {Files: map[string]string{"/wisp": programs["wisp"], "/look": programs["look"]}, Entrypoint: []string{"/wisp"}, UID: 65532, GID: 65532},
 			"app": {
@@ -122,7 +130,7 @@ func (c *cluster) runPod(t *testing.T, image, file string, of ...string) *runnin
 	t.Cleanup(cancel)
 	r.Pod, err = node.Start(ctx, r.object, kubelet.PodOptions{
 		Input:  "get\n",
-		Listen: func(listen func(string) (net.Listener, error)) error { return r.clouds.serve(t, listen) },
+		Listen: func(listen func(string) (net.Listener, error)) error { return serve(t, listen) },
 	})
 	must(t, err)
 	t.Cleanup(func() {
