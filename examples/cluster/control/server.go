@@ -133,12 +133,6 @@ func (s *Server) Transport() (http.RoundTripper, error) {
 	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}, nil
 }
 
-// Log is the end of what the API server has logged.
-func (s *Server) Log() string {
-	text, _ := os.ReadFile(s.processes[1].log)
-	return string(text[max(0, len(text)-8<<10):])
-}
-
 // Wait returns when both processes have ended.
 func (s *Server) Wait() {
 	for _, p := range s.processes {

@@ -1,5 +1,5 @@
 // Command look is a container's program that tells what the container sees: per argument, the names in a directory,
-// the length of a file, the variable after a $, or why there is none of it.
+// the length of a file (its text with a < before the path), the variable after a $, or why there is none of it.
 package main
 
 import (
@@ -21,6 +21,13 @@ func look(at string) string {
 			return "not set"
 		}
 		return value
+	}
+	if path, ok := strings.CutPrefix(at, "<"); ok {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err.Error()
+		}
+		return strings.TrimSpace(string(text))
 	}
 	if text, err := os.ReadFile(at); err == nil {
 		return fmt.Sprintf("%d bytes", len(text))
