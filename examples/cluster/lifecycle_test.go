@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -52,6 +53,29 @@ func TestUpgradeAndUninstall(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// The webhook's certificate can be one that is there already.
+func TestCertificateOfASecret(t *testing.T) {
+	c := clusterOf(t, webhookMode)
+	c.install(t, tableValues(t)) // with a certificate that Helm makes
+	made, err := c.client.CoreV1().Secrets(releaseNamespace).Get(t.Context(), release+"-webhook-tls", metav1.GetOptions{})
+	must(t, err)
+	own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "of-our-own"}, Type: made.Type, Data: made.Data}
+	_, err = c.client.CoreV1().Secrets(releaseNamespace).Create(t.Context(), own, metav1.CreateOptions{})
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, c.client.CoreV1().Secrets(releaseNamespace).Delete(context.Background(), own.Name, metav1.DeleteOptions{}))
+	})
+	v := tableValues(t)
+	v["webhook"] = map[string]any{"certificate": map[string]any{
+		"source": "secret", "secretName": own.Name, "caBundle": string(made.Data["ca.crt"]),
+	}}
+	c.install(t, v)
+	_, err = c.client.CoreV1().Secrets(releaseNamespace).Get(t.Context(), made.Name, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("the Secret that Helm has made: %v, want that it is gone", err)
 	}
 }
 

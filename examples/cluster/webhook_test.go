@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wisp-sidecar/wisp/examples/cluster/control"
@@ -43,7 +45,11 @@ func (c *cluster) prepareWebhook(t *testing.T, v values) {
 	if c.webhook == nil {
 		c.webhook = &webhook{listen: freeAddress(t), health: freeAddress(t)}
 	}
-	v["webhook"] = map[string]any{"url": "https://" + c.webhook.listen + "/inject"}
+	own := map[string]any{"url": "https://" + c.webhook.listen + "/inject"}
+	if given, ok := v["webhook"].(map[string]any); ok {
+		maps.Copy(own, given)
+	}
+	v["webhook"] = own
 }
 
 // startWebhook starts it with what the chart has installed, in place of the one that runs.
@@ -56,18 +62,23 @@ func (c *cluster) startWebhook(t *testing.T) {
 	w := c.webhook
 	w.stop()
 	name := release + "-webhook"
-	config, err := c.client.CoreV1().ConfigMaps(releaseNamespace).Get(t.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	deployment, err := c.client.AppsV1().Deployments(releaseNamespace).Get(t.Context(), name, metav1.GetOptions{})
+	must(t, err)
+	pod := deployment.Spec.Template.Spec
+	var config *corev1.ConfigMap
+	var secret *corev1.Secret
+	for _, volume := range pod.Volumes {
+		switch volume.Name {
+		case "policy":
+			config, err = c.client.CoreV1().ConfigMaps(releaseNamespace).Get(t.Context(), volume.ConfigMap.Name, metav1.GetOptions{})
+		case "tls":
+			secret, err = c.client.CoreV1().Secrets(releaseNamespace).Get(t.Context(), volume.Secret.SecretName, metav1.GetOptions{})
+		}
+		must(t, err)
 	}
-	secret, err := c.client.CoreV1().Secrets(releaseNamespace).Get(t.Context(), name+"-tls", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := c.client.CoreV1().ServiceAccounts(releaseNamespace).CreateToken(t.Context(), name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	token, err := c.client.CoreV1().ServiceAccounts(releaseNamespace).CreateToken(t.Context(), pod.ServiceAccountName,
+		&authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	must(t, err)
 	dir := filepath.Join(c.dir, "webhook")
 	must(t, os.MkdirAll(dir, 0o700))
 	for file, text := range map[string][]byte{
