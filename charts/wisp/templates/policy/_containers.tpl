@@ -21,11 +21,13 @@ The Pod's containers, in CEL, for the mutating policy and the one that warns. A 
   expression: |-
     variables.sidecars.map(c, c.container.?env.orValue([])).flatten().filter(v, v.name == 'WISP_OUTLETS').map(v, v.?value.orValue(''))
     .map(list, list.split(',').map(o, o.trim()).filter(o, o != '')).flatten().map(o, string(o))
-# Containers that get the environment and the mount. The names of their variables are looked up often, and in a list of
+# Containers that get the environment and the mount; who is left out stands in annotations, which are not read at all if they
+# are very long: what is done with long lists costs seconds, and no limit counts that. The names of their variables are looked up often, and in a list of
 # names that costs a fifth of what it costs in a list of variables.
 - name: skipped
   expression: |-
-    object.metadata.?annotations[?'wisp-sidecar.github.io/skip-containers'].orValue('').replace(';', ',').split(',').map(n, n.trim())
+    [object.metadata.?annotations[?'wisp-sidecar.github.io/skip-containers'].orValue('')].filter(list, list.size() <= 2000)
+    .map(list, list.replace(';', ',').split(',').map(n, n.trim())).flatten()
 - name: served
   expression: |-
     variables.containers.filter(c, !(c.container.name in variables.skipped)
@@ -36,5 +38,6 @@ The Pod's containers, in CEL, for the mutating policy and the one that warns. A 
 # These say to the injector of Azure that they want nothing to do with Entra.
 - name: notOfEntra
   expression: |-
-    object.metadata.?annotations[?'azure.workload.identity/skip-containers'].orValue('').split(';').map(n, n.trim())
+    [object.metadata.?annotations[?'azure.workload.identity/skip-containers'].orValue('')].filter(list, list.size() <= 2000)
+    .map(list, list.split(';').map(n, n.trim())).flatten()
 {{- end }}

@@ -19,6 +19,7 @@ its own.
       'tokens': [['pod', 'wisp-sidecar.github.io/tokens']],
       'outlets': [['pod', 'wisp-sidecar.github.io/outlets']],
       'skipContainers': [['pod', 'wisp-sidecar.github.io/skip-containers']],
+      'azureSkipContainers': [['pod', 'azure.workload.identity/skip-containers']],
       'logLevel': [['pod', 'wisp-sidecar.github.io/log-level']],
       'port': [['pod', 'wisp-sidecar.github.io/port']],
       'healthPort': [['pod', 'wisp-sidecar.github.io/health-port']],
@@ -124,5 +125,5 @@ its own.
 # Values of a document's own tokens, in order.
 - name: tokens
   expression: |-
-    variables.given.tokens.value.size() > 10000 ? [] : variables.given.tokens.value.split(',').map(t, t.trim()).filter(t, t != '')
+    variables.given.tokens.value.size() > 2000 ? [] : variables.given.tokens.value.split(',').map(t, t.trim()).filter(t, t != '')
 {{- end }}

@@ -16,6 +16,8 @@ in the same words.
   expression: |-
     (variables.given.outlets.value.size() > 1000 ? [variables.given.outlets.value] : variables.outlets).map(o, {'key': 'wisp-sidecar.github.io/outlets', 'value': o,
       'form': '^(awsContainer|imds|gceMetadata|appService|azureIMDS)$', 'want': 'awsContainer, imds, gceMetadata, appService or azureIMDS'})
+    + [variables.given.skipContainers, variables.given.azureSkipContainers].map(g, {'key': g.key, 'value': g.value,
+      'form': '', 'longest': '2000', 'want': 'names of containers'})
     + [
       {'key': variables.given.logLevel.key, 'value': variables.given.logLevel.value,
         'form': '^(debug|info|warn|error)$', 'want': 'debug, info, warn or error'}
@@ -26,7 +28,7 @@ in the same words.
       {'key': g.key, 'value': g.value, 'form': '^[0-9]{1,9}([.][0-9]{1,3})?(m|k|M|G|Ki|Mi|Gi)?$', 'want': 'a quantity such as 20m or 64Mi'})
     + [variables.given.linkLocal, variables.given.allowBypass].map(g, {'key': g.key, 'value': g.value,
       'form': '^(true|false)$', 'want': 'true or false'})
-    + (variables.given.tokens.value.size() > 10000 ? [variables.given.tokens.value] : variables.tokens).map(t, {'key': variables.given.tokens.key, 'value': t,
+    + (variables.given.tokens.value.size() > 2000 ? [variables.given.tokens.value] : variables.tokens).map(t, {'key': variables.given.tokens.key, 'value': t,
       'form': '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?=[!-~]{1,256}$', 'want': 'NAME=AUDIENCE'})
     + (!variables.awsOn ? [] : [
       {'key': variables.given.awsRole.key, 'value': variables.given.awsRole.value,
@@ -110,7 +112,8 @@ in the same words.
     + variables.badValues
     + (variables.given.tokens.value != '' && !variables.document ?
       ['annotation wisp-sidecar.github.io/tokens has no meaning without wisp-sidecar.github.io/config'] : [])
-    + (variables.port == variables.healthPort ? ['port and health port are both ' + variables.port] : [])
+    + (variables.port == variables.healthPort ? ['port and health port are both '
+      + (variables.port.size() > 100 ? variables.port.substring(0, 100) + '…' : variables.port).replace('\n', ' ').replace('\r', ' ')] : [])
     + (!variables.document && !variables.awsOn && !variables.googleOn && !variables.azureOn ?
       ['neither the ServiceAccount ' + params.metadata.name + ' nor the Pod says who it is: annotate one of them with eks.amazonaws.com/role-arn,'
         + ' iam.gke.io/gcp-service-account or azure.workload.identity/client-id (ServiceAccount only), or wisp-sidecar.github.io/aws-role-arn,'
