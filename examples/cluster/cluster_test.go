@@ -183,11 +183,16 @@ func (c *cluster) create(ctx context.Context, namespace string, pod []byte) ([]b
 // await tries until there is no error: what is new takes a moment to reach the server's caches.
 func (c *cluster) await(t *testing.T, what string, try func(context.Context) error) {
 	t.Helper()
+	within(t, 20*time.Second, what, try)
+}
+
+func within(t *testing.T, limit time.Duration, what string, try func(context.Context) error) {
+	t.Helper()
 	last := try(t.Context())
 	if last == nil {
 		return
 	}
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, false, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, limit, false, func(ctx context.Context) (bool, error) {
 		if now := try(ctx); ctx.Err() == nil {
 			last = now
 		}
