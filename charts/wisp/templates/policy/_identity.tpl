@@ -115,11 +115,13 @@ its own.
 
 # Entries of the annotation, or what the clouds ask for. On a second pass it is what the first one has said. A very long
 # annotation is refused as it is: what distinct() costs grows with the square of the list, and no limit counts that.
+- name: chosen
+  expression: |-
+    variables.given.outlets.value.size() > 1000 ? [] : variables.given.outlets.value.split(',').map(o, o.trim()).filter(o, o != '')
 - name: outlets
   expression: |-
     (variables.injected ? variables.injectedOutlets :
-    variables.given.outlets.value.size() > 1000 ? [] :
-    variables.given.outlets.value != '' ? variables.given.outlets.value.split(',').map(o, o.trim()).filter(o, o != '') :
+    size(variables.chosen) > 0 || variables.given.outlets.value.size() > 1000 ? variables.chosen :
     (variables.awsOn ? ['awsContainer'] : []) + (variables.googleOn ? ['gceMetadata'] : []) + (variables.azureOn ? ['appService'] : [])
     ).distinct()
 # Values of a document's own tokens, in order.
