@@ -55,6 +55,7 @@ func TestImportRules(t *testing.T) {
 		execution = module + "/refresher/execsource"
 		endpoints = module + "/endpoints"
 		agent     = module + "/agent"
+		webhook   = module + "/cmd/wisp-webhook"
 		injection = agent + "/inject"
 	)
 	exchangers := []string{engine + "/awssts", engine + "/googlests", engine + "/entra", engine + "/oauthsts", engine + "/subject"}
@@ -105,6 +106,9 @@ func TestImportRules(t *testing.T) {
 				if within(imported, cloudtest, module+"/cmd", module+"/examples") {
 					forbidden("the agent is what programs are made of, not the other way round")
 				}
+			}
+			if within(imported, "k8s.io", "sigs.k8s.io") && p.ImportPath != webhook {
+				forbidden("only the admission webhook speaks with Kubernetes")
 			}
 			if imported == agent && !within(p.ImportPath, module+"/cmd", module+"/examples") {
 				forbidden("only programs import the agent")
