@@ -65,6 +65,15 @@ func TestWhatIsNoPod(t *testing.T) {
 	}
 }
 
+// A list of a hundred thousand mistakes is told with the first of them.
+func TestMistakesAreBounded(t *testing.T) {
+	pod := asking(`"containers": [{"name": "app"}], "volumes": [`+strings.Repeat("1,", 100_000)+`1]`, "")
+	_, err := regional(t).Inject(inject.Request{Pod: pod})
+	if err == nil || !strings.Contains(err.Error(), "spec.volumes[0] is not an object") || len(err.Error()) > 4<<10 {
+		t.Errorf("Inject = %.200v…", err)
+	}
+}
+
 // null is how JSON says that something is absent.
 func TestNullIsAbsent(t *testing.T) {
 	pod := asking(`"initContainers": null, "volumes": null, "securityContext": null, "os": null, "hostNetwork": null,
