@@ -65,6 +65,15 @@ func TestWhatIsNoPod(t *testing.T) {
 	}
 }
 
+// A list of a hundred thousand mistakes is told with the first of them.
+func TestMistakesAreBounded(t *testing.T) {
+	pod := asking(`"containers": [{"name": "app"}], "volumes": [`+strings.Repeat("1,", 100_000)+`1]`, "")
+	_, err := regional(t).Inject(inject.Request{Pod: pod})
+	if err == nil || !strings.Contains(err.Error(), "spec.volumes[0] is not an object") || len(err.Error()) > 4<<10 {
+		t.Errorf("Inject = %.200v…", err)
+	}
+}
+
 // null is how JSON says that something is absent.
 func TestNullIsAbsent(t *testing.T) {
 	pod := asking(`"initContainers": null, "volumes": null, "securityContext": null, "os": null, "hostNetwork": null,
@@ -82,7 +91,7 @@ func TestNullIsAbsent(t *testing.T) {
 func TestLargePods(t *testing.T) {
 	var containers strings.Builder
 	for n := range 20000 {
-		fmt.Fprintf(&containers, `, {"name": "c%d", "env": [{"name": "AWS_REGION", "value": "%s"}]}`, n, strings.Repeat("x", 100))
+		fmt.Fprintf(&containers, `, {"name": "c%d", "env": [{"name": "AWS_PROFILE", "value": "%s"}]}`, n, strings.Repeat("x", 100))
 	}
 	large := asking(`"containers": [{"name": "app"}`+containers.String()+`]`, "")
 	if len(large) < 3<<20 {
@@ -103,9 +112,10 @@ func TestLargePods(t *testing.T) {
 func TestLongValuesAreCut(t *testing.T) {
 	const want = "wisp cannot be injected: annotation wisp-sidecar.github.io/%s is '%s…', want %s"
 	for name, test := range map[string]struct{ value, shown, want string }{
-		"log-level": {strings.Repeat("é", 50<<10), strings.Repeat("é", 100), "debug, info, warn or error"},
-		"outlets":   {strings.Repeat("imds,", 201), strings.Repeat("imds,", 20), "awsContainer, imds, gceMetadata, appService or azureIMDS"},
-		"tokens":    {strings.Repeat("a=bcd,,,,,", 1001), strings.Repeat("a=bcd,,,,,", 10), "NAME=AUDIENCE"},
+		"log-level":       {strings.Repeat("é", 50<<10), strings.Repeat("é", 100), "debug, info, warn or error"},
+		"outlets":         {strings.Repeat("imds,", 201), strings.Repeat("imds,", 20), "awsContainer, imds, gceMetadata, appService or azureIMDS"},
+		"skip-containers": {strings.Repeat("app;", 501), strings.Repeat("app;", 25), "names of containers"},
+		"tokens":          {strings.Repeat("a=bcd,,,,,", 201), strings.Repeat("a=bcd,,,,,", 10), "NAME=AUDIENCE"},
 	} {
 		pod := asking(`"containers": [{"name": "app"}]`, `, "wisp-sidecar.github.io/config": "x", "wisp-sidecar.github.io/`+name+`": "`+test.value+`"`)
 		_, err := regional(t).Inject(inject.Request{Pod: pod})

@@ -20,6 +20,9 @@ const (
 	runDir      = "/run/wisp"
 	apiTokenDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 
+	azureSkipContainers = "azure.workload.identity/skip-containers"
+	maxNames            = 2000 // characters of a list of containers, and of one of tokens
+
 	podUID = "metadata.uid" // the secret of Entra's outlets, which sidecar and applications both know
 )
 
@@ -66,23 +69,20 @@ func newInjection(p *Policy, pod *pod, r Request) *injection {
 	i.linkLocal = i.setting("link-local") == "true"
 	i.port = cmp.Or(i.setting("port"), p.port)
 	i.health = cmp.Or(i.setting("health-port"), p.healthPort)
-	switch own := i.sidecar(); {
-	case own != nil:
+	if own := i.sidecar(); own != nil {
 		i.injected, i.classic = true, !own.init
 		for _, v := range own.variables("WISP_OUTLETS") {
 			i.choose(entries(v.Value, ","))
 		}
-	case i.setting("outlets") != "":
-		i.choose(bounded(i.setting("outlets"), 1000))
-	default:
+	} else if i.choose(bounded(i.setting("outlets"), 1000)); len(i.outlets)+len(i.unknown) == 0 {
 		for _, o := range outlets {
 			if o.usual && i.on[o.cloud] {
 				i.outlets = append(i.outlets, o)
 			}
 		}
 	}
-	i.azureSkip = entries(pod.annotations["azure.workload.identity/skip-containers"], ";")
-	skip := entries(i.setting("skip-containers"), ",;")
+	i.azureSkip = entries(short(pod.annotations[azureSkipContainers]), ";")
+	skip := entries(short(i.setting("skip-containers")), ",;")
 	for n := range pod.containers {
 		c := &pod.containers[n]
 		ours := i.injected && (c.name == sidecarName || c.name == linkLocalName)
@@ -160,6 +160,14 @@ func bounded(list string, most int) []string {
 		return []string{list}
 	}
 	return entries(list, ",")
+}
+
+// short is a list of containers that is not too long for that; empty if it is, which the Pod is refused for.
+func short(list string) string {
+	if utf8.RuneCountInString(list) > maxNames {
+		return ""
+	}
+	return list
 }
 
 // outletNames joins the names of the Pod's outlets.

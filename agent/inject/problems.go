@@ -79,6 +79,11 @@ func (i *injection) checkValues(list *problems) {
 	for _, entry := range i.unknown {
 		list.add("annotation %soutlets is '%s', want %s or %s", Prefix, shown(entry), strings.Join(known[:last], ", "), known[last])
 	}
+	for _, key := range []string{Prefix + "skip-containers", azureSkipContainers} {
+		if names := i.pod.annotations[key]; short(names) != names {
+			list.add("annotation %s is '%s', want names of containers", key, shown(names))
+		}
+	}
 	for _, setting := range []struct {
 		name string
 		form form
@@ -90,7 +95,7 @@ func (i *injection) checkValues(list *problems) {
 	} {
 		list.value(Prefix+setting.name, i.setting(setting.name), setting.form)
 	}
-	for _, entry := range bounded(i.setting("tokens"), 10_000) {
+	for _, entry := range bounded(i.setting("tokens"), maxNames) {
 		list.value(Prefix+"tokens", entry, tokenForm)
 	}
 	type check struct {
@@ -206,7 +211,7 @@ func (i *injection) bypasses(found func(*container, cloud)) {
 	}
 	for _, c := range i.served {
 		for of := range cloud(len(clouds)) {
-			if i.leads(c, of) && c.has(clouds[of].bypass) {
+			if i.leads(c, of) && (i.injected || i.on[of]) && c.has(clouds[of].bypass) {
 				found(c, of)
 			}
 		}

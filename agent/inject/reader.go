@@ -41,7 +41,13 @@ func read(text []byte) (node, error) {
 // err is all that was not as it should be, one problem per line.
 func (d *document) err() error { return errors.Join(d.problems...) }
 
+// maxProblems bounds what is noted of one document: nobody mends more at a time, and its author may mean harm.
+const maxProblems = 50
+
 func (n node) report(path, format string, args ...any) {
+	if len(n.document.problems) >= maxProblems {
+		return
+	}
 	n.document.problems = append(n.document.problems, fmt.Errorf("%s "+format, append([]any{path}, args...)...))
 }
 

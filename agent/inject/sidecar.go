@@ -186,7 +186,7 @@ func atoi(digits string) int {
 // tokens are the sources of the token volume that a document asks for: NAME=AUDIENCE, separated by commas.
 func (i *injection) tokens() []tokenSource {
 	var list []tokenSource
-	for _, entry := range bounded(i.setting("tokens"), 10_000) {
+	for _, entry := range bounded(i.setting("tokens"), maxNames) {
 		name, audience, _ := strings.Cut(entry, "=")
 		list = append(list, tokenSource{Path: name, Audience: audience, ExpirationSeconds: atoi(i.documentExpiration.text)})
 	}

@@ -1,6 +1,12 @@
 package inject
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
+
+// places are variables that say where to work, not whom to ask for credentials: an application's own are its own business.
+var places = []string{"AWS_REGION", "AWS_DEFAULT_REGION", "GOOGLE_CLOUD_PROJECT"}
 
 // warnings are what the Pod's author should know, although nothing forbids it.
 func (i *injection) warnings() []string {
@@ -14,6 +20,9 @@ func (i *injection) warnings() []string {
 	})
 	for _, c := range i.served {
 		for _, v := range i.variables(c) {
+			if slices.Contains(places, v.Name) {
+				continue
+			}
 			for _, own := range c.variables(v.Name) {
 				if !own.same(v) {
 					warn("container %s has a %s of its own, which is kept: its clients may not ask wisp", c.name, v.Name)
@@ -24,7 +33,11 @@ func (i *injection) warnings() []string {
 	}
 	for _, c := range i.served {
 		for of := range cloud(len(clouds)) {
-			for _, name := range clouds[of].others {
+			others := clouds[of].others
+			if of == aws && (i.asks("imds") || i.linkLocal) {
+				others = append(slices.Clip(others), "AWS_EC2_METADATA_DISABLED")
+			}
+			for _, name := range others {
 				if !i.document && i.leads(c, of) && c.has(name) {
 					warn("container %s has %s, with which its clients may pass wisp by", c.name, name)
 				}

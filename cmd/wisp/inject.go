@@ -26,7 +26,7 @@ func newInject() *cobra.Command {
 added to every Pod and Pod template that has the label wisp-sidecar.github.io/inject: "true". Who a Pod is comes from its
 annotations and from those of its ServiceAccount, if that is among the documents; so do the labels of its Namespace.
 
-  wisp inject -f app.yaml --image ghcr.io/wisp-sidecar/wisp --region eu-west-1 | kubectl apply -f -
+  wisp inject -f app.yaml --image wisp:dev --region eu-west-1 | kubectl apply -f -
 
 Documents without such a Pod are printed byte for byte. If one cannot be injected, nothing is printed. The policy
 is what a cluster's Pods have in common: the values of the chart, with an image that is one string.`,
