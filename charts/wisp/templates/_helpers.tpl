@@ -88,6 +88,9 @@ matchConstraints:
 {{- fail "mode: policy needs the API admissionregistration.k8s.io/v1 MutatingAdmissionPolicy, which this cluster does not serve: set mode: webhook" -}}
 {{- end -}}
 {{- end -}}
+{{- if and (eq .Values.sidecar "native") (semverCompare "<1.29.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "native sidecars need Kubernetes 1.29 or newer, and this is %s: set sidecar: classic" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- if eq .Values.mode "webhook" -}}
 {{- with .Values.webhook.certificate -}}
 {{- if and (eq .source "secret") (or (not .secretName) (not .caBundle)) -}}

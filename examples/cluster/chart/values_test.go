@@ -47,9 +47,10 @@ func TestRefusals(t *testing.T) {
 		"certificate without a CA":  {values: `webhook: {certificate: {source: secret, secretName: tls}}`, want: []string{"needs webhook.certificate.secretName and webhook.certificate.caBundle"}},
 		"plain http":                {values: `webhook: {url: "http://webhook.example/inject"}`, want: []string{"at '/webhook/url'"}},
 		"long timeout":              {values: `webhook: {timeoutSeconds: 31}`, want: []string{"at '/webhook/timeoutSeconds'"}},
+		"native on an old cluster":  {version: "1.28.15", values: `mode: webhook`, want: []string{"native sidecars need Kubernetes 1.29 or newer, and this is v1.28.15: set sidecar: classic"}},
 		"policy on an old cluster":  {version: "1.35.4", values: `mode: policy`, want: []string{"mode: policy needs Kubernetes 1.36 or newer, and this is v1.35.4: set mode: webhook"}},
 		"policy and classic":        {values: `{mode: policy, sidecar: classic}`, want: []string{"mode: policy makes native sidecars only: set sidecar: native, or mode: webhook"}},
-		"a cluster before all that": {version: "1.28.9", values: `{}`, want: []string{">=1.29.0-0", "v1.28.9"}},
+		"a cluster before all that": {version: "1.27.16", values: `{}`, want: []string{">=1.28.0-0", "v1.27.16"}},
 		"several at once":           {values: `{port: 1, mode: x}`, want: []string{"at '/port'", "at '/mode'"}},
 	} {
 		t.Run(name, func(t *testing.T) {
