@@ -57,6 +57,9 @@ func (a *admitter) admit(ctx context.Context, request *admissionv1.AdmissionRequ
 	if pod.Metadata.Labels[inject.Label] != "true" {
 		return response, unchanged, nil
 	}
+	if none := string(pod.Spec.Containers); none == "" || none == "null" || none == "[]" {
+		return response, unchanged, nil // the API server refuses it, in its own words
+	}
 
 	result, err := a.inject(ctx, request, pod)
 	if refusal, ok := errors.AsType[*inject.Refusal](err); ok {

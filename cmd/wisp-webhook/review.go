@@ -1,6 +1,7 @@
 package main
 
 import (
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -39,6 +40,8 @@ type podHead struct {
 	} `json:"metadata"`
 	Spec struct {
 		ServiceAccountName string `json:"serviceAccountName"`
+		// "null" if there are none: the API server asks before it looks whether the Pod is one.
+		Containers stdjson.RawMessage `json:"containers"`
 	} `json:"spec"`
 }
 

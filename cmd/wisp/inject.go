@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -188,10 +189,10 @@ func (m *manifests) inject(policy *inject.Policy) (warnings, problems []string) 
 				name = scalar(metadata, "generateName")
 			}
 			whose := d.file + ": " + scalar(o, "kind") + " " + name + ": "
-			namespace, account := scalar(metadata, "namespace"), scalar(lookup(pod, "spec"), "serviceAccountName")
-			if account == "" {
-				account = "default"
-			}
+			spec := lookup(pod, "spec")
+			// The second is the field's old name, which the API server still takes.
+			account := cmp.Or(scalar(spec, "serviceAccountName"), scalar(spec, "serviceAccount"), "default")
+			namespace := scalar(metadata, "namespace")
 			result, err := d.inject(policy, pod, inject.Request{
 				Account:         inject.Account{Name: account, Annotations: accounts[[2]string{namespace, account}]},
 				NamespaceLabels: namespaces[namespace],
