@@ -72,7 +72,7 @@ func newInjection(p *Policy, pod *pod, r Request) *injection {
 	if own := i.sidecar(); own != nil {
 		i.injected, i.classic = true, !own.init
 		for _, v := range own.variables("WISP_OUTLETS") {
-			i.choose(entries(v.Value, ","))
+			i.choose(bounded(v.Value, 1000))
 		}
 	} else if i.choose(bounded(i.setting("outlets"), 1000)); len(i.outlets)+len(i.unknown) == 0 {
 		for _, o := range outlets {

@@ -10,8 +10,9 @@ map have to say dyn. What is misspelled here, the API server refuses as soon as 
 - name: environments
   expression: |-
     variables.served.map(s, {'path': dyn(s.at + '/env'), 'old': s.env, 'value': dyn(
-      s.env.map(v, v.name in ['NO_PROXY', 'no_proxy'] && v.?value.orValue('') != '' && !v.value.matches('(^|,)[ \t]*127[.]0[.]0[.]1[ \t]*(,|$)') ?
-        {'name': dyn(v.name), 'value': dyn(v.value + ',127.0.0.1,localhost')} : v)
+      (!('NO_PROXY' in s.names) && !('no_proxy' in s.names) ? s.env : s.env.map(v,
+        v.name in ['NO_PROXY', 'no_proxy'] && v.?value.orValue('') != '' && !v.value.matches('(^|,)[ \t]*127[.]0[.]0[.]1[ \t]*(,|$)') ?
+        {'name': dyn(v.name), 'value': dyn(v.value + ',127.0.0.1,localhost')} : v))
       + (s.name in variables.notOfEntra ? variables.wantedWithoutEntra : variables.wanted).filter(w, !(w.name in s.names))
       + [['NO_PROXY', 'HTTP_PROXY', 'HTTPS_PROXY'], ['no_proxy', 'http_proxy', 'https_proxy']]
         .filter(p, !(p[0] in s.names) && (p[1] in s.names || p[2] in s.names))

@@ -106,6 +106,7 @@ in the same words.
     }[b.variable] + ', or permit it with wisp-sidecar.github.io/allow-bypass: "true"')
 - name: problems
   expression: |-
+    variables.huge ? ['the Pod has more containers, variables, mounts and volumes than mode policy looks at'] :
     variables.injected ? variables.mountProblems + variables.bypassProblems :
     (object.spec.?os.?name.orValue('') == 'windows' ? ['wisp runs on Linux, and spec.os.name is windows'] : [])
     + variables.unknownAnnotations
