@@ -77,6 +77,14 @@ type values map[string]any
 // the sidecar has from then on.
 func (c *cluster) install(t *testing.T, v values) (image string) {
 	t.Helper()
+	image = c.deploy(t, v)
+	c.await(t, "the values to take effect", func(ctx context.Context) error { return c.injectsWith(ctx, image) })
+	return image
+}
+
+// deploy is install that does not wait for the effect.
+func (c *cluster) deploy(t *testing.T, v values) (image string) {
+	t.Helper()
 	c.revision++
 	v = maps.Clone(v)
 	tag := fmt.Sprintf("r%d", c.revision)
@@ -94,16 +102,17 @@ func (c *cluster) install(t *testing.T, v values) (image string) {
 	if c.mode == webhookMode {
 		c.startWebhook(t)
 	}
-	image = "wisp:" + tag
 	c.namespace(t, "canary", nil)
-	c.await(t, "the values to take effect", func(ctx context.Context) error {
-		made, err := c.create(ctx, "canary", canary())
-		if err == nil && sidecar(made) != image {
-			err = fmt.Errorf("the sidecar's image is %q, want %q", sidecar(made), image)
-		}
-		return err
-	})
-	return image
+	return "wisp:" + tag
+}
+
+// injectsWith is an error unless Pods get a sidecar of this image.
+func (c *cluster) injectsWith(ctx context.Context, image string) error {
+	made, err := c.create(ctx, "canary", canary())
+	if err == nil && sidecar(made) != image {
+		err = fmt.Errorf("the sidecar's image is %q, want %q", sidecar(made), image)
+	}
+	return err
 }
 
 // uninstall removes the release.

@@ -1,10 +1,10 @@
-{{/* Names: the release's, unless it or the values say more. */}}
+{{/* Names: the release's, with wisp in it. Helm allows dots, which a Service's name may not have. */}}
 {{- define "wisp.name" -}}
-{{- if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- $name := .Release.Name -}}
+{{- if not (contains .Chart.Name $name) -}}
+{{- $name = printf "%s-%s" $name .Chart.Name -}}
 {{- end -}}
+{{- $name | replace "." "-" | trunc 50 | trimAll "-" -}}
 {{- end }}
 
 {{- define "wisp.labels" -}}

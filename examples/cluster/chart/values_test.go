@@ -45,6 +45,8 @@ func TestRefusals(t *testing.T) {
 		"next line":                 {values: `env: [{name: A, value: "\N"}]`, want: []string{"at '/env/0/value'"}},
 		"unknown certificate":       {values: `webhook: {certificate: {source: vault}}`, want: []string{"at '/webhook/certificate/source'"}},
 		"certificate without a CA":  {values: `webhook: {certificate: {source: secret, secretName: tls}}`, want: []string{"needs webhook.certificate.secretName and webhook.certificate.caBundle"}},
+		"CA that is none":           {values: `webhook: {certificate: {source: secret, secretName: tls, caBundle: ca.crt}}`, want: []string{"at '/webhook/certificate/caBundle'"}},
+		"issuer without a name":     {values: `webhook: {certificate: {source: certManager, issuerRef: {kind: Issuer}}}`, want: []string{"at '/webhook/certificate/issuerRef'", "'name'"}},
 		"plain http":                {values: `webhook: {url: "http://webhook.example/inject"}`, want: []string{"at '/webhook/url'"}},
 		"long timeout":              {values: `webhook: {timeoutSeconds: 31}`, want: []string{"at '/webhook/timeoutSeconds'"}},
 		"native on an old cluster":  {version: "1.28.15", values: `mode: webhook`, want: []string{"native sidecars need Kubernetes 1.29 or newer, and this is v1.28.15: set sidecar: classic"}},
