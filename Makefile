@@ -31,9 +31,9 @@ conformance:          ## real SDKs and command-line tools: installs those that i
 	@sed -n '/^## Clients and outlets/,/^## Checks/{/^## Checks/d;p}' docs/compatibility.md # which the run has come out with
 	cd examples/conformance && go test -count=1 -p 1 $$(go list ./... | grep -v '/clients$$')
 
-cluster:              ## injection on a real API server, which is built; needs etcd, and root to run Pods
+cluster:              ## injection on a real API server, which is built (minutes, once); needs etcd, and root to run Pods
 	cd examples/cluster && bash -o pipefail -c \
-	  "go test -count=1 -v ./... | grep --line-buffered -vE '^ *=== |^PASS$$|^ +--- PASS: Test([^R]|R[^u])'"
+	  "go test -count=1 -timeout 60m -v ./... | grep --line-buffered -vE '^ *=== |^PASS$$|^ +--- PASS: Test([^R]|R[^u])'"
 
 check:                ## everything that CI runs
 	bash .ci/run

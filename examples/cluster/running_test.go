@@ -28,7 +28,7 @@ var images = sync.OnceValues(func() (map[string]string, error) {
 		dir  string
 		args []string
 	}{
-		"wisp":    {"../..", []string{"make", "--silent", "build", "OUT=" + filepath.Join(all.dir, "wisp")}},
+		"wisp":    {"../..", []string{"make", "--silent", "build", "OUT=" + all.dir}},
 		"clients": {"../conformance", []string{"go", "build", "-o", filepath.Join(all.dir, "clients"), "./clients/driver"}},
 		"look":    {".", []string{"go", "build", "-o", filepath.Join(all.dir, "look"), "./look"}},
 	} {

@@ -31,7 +31,7 @@ type outcome struct {
 // differs has the Pods of which the modes make something else, with the beginning of each one's refusal. A webhook is
 // asked before Pod Security, a validating policy after it.
 var differs = map[string]map[string]string{
-	"link_local_restricted": {policyMode: "violates PodSecurity", webhookMode: refusal + "link-local mode needs NET_ADMIN"},
+	"pod_security_besides": {policyMode: "violates PodSecurity", webhookMode: refusal + "link-local mode needs NET_ADMIN"},
 }
 
 // The table is the one that wisp inject's tests have. On the API server each of its Pods must come out the same

@@ -30,7 +30,7 @@ type webhook struct {
 
 // buildWebhook builds the program.
 var buildWebhook = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(all.dir, "wisp-webhook")
+	program := filepath.Join(all.dir, "injector")
 	build := exec.CommandContext(all.ctx, "go", "build", "-o", program, "./cmd/wisp-webhook")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
@@ -92,11 +92,12 @@ func (c *cluster) startWebhook(t *testing.T) {
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(t, err)
 	defer log.Close()
-	w.process = exec.Command(program, "run", "--policy", filepath.Join(dir, "policy.json"), "--tls-dir", dir,
+	process := exec.Command(program, "run", "--policy", filepath.Join(dir, "policy.json"), "--tls-dir", dir,
 		"--listen", w.listen, "--health", w.health, "--kubeconfig", kubeconfig, "--drain", "0s")
-	w.process.Stdout, w.process.Stderr = log, log
-	w.ended, err = control.Spawn(w.process, func(error) {})
+	process.Stdout, process.Stderr = log, log
+	w.ended, err = control.Spawn(process, func(error) {})
 	must(t, err)
+	w.process = process
 	c.await(t, "the webhook", func(ctx context.Context) error {
 		answer, err := http.Get("http://" + w.health + "/readyz")
 		if err != nil {
