@@ -24,9 +24,13 @@ func TestUpgradeAndUninstall(t *testing.T) {
 			must(t, err)
 
 			c.install(t, tableValues(t))
+			certificate := c.certificate(t)
 			changed := tableValues(t)
 			changed["logLevel"] = "debug"
 			c.install(t, changed)
+			if d := cmp.Diff(certificate, c.certificate(t)); d != "" {
+				t.Errorf("the certificate before the upgrade (-) and after:\n%s", d)
+			}
 			made, err := c.create(t.Context(), "canary", canary())
 			must(t, err)
 			if got := variable(t, made, "WISP_LOG_LEVEL"); got != "debug" {
@@ -54,6 +58,17 @@ func TestUpgradeAndUninstall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// certificate is the webhook's, nil if there is no webhook.
+func (c *cluster) certificate(t *testing.T) map[string][]byte {
+	t.Helper()
+	secret, err := c.client.CoreV1().Secrets(releaseNamespace).Get(t.Context(), release+"-webhook-tls", metav1.GetOptions{})
+	if c.mode == policyMode && apierrors.IsNotFound(err) {
+		return nil
+	}
+	must(t, err)
+	return secret.Data
 }
 
 // The webhook's certificate can be one that is there already.

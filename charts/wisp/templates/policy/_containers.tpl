@@ -32,13 +32,14 @@ The Pod's containers, in CEL, for the mutating policy and the one that warns. A 
   expression: |-
     variables.sidecars.map(c, c.container.?env.orValue([])).flatten().filter(v, v.name == 'WISP_OUTLETS').map(v, v.?value.orValue(''))
     .filter(list, list.size() <= 1000).map(list, list.split(',').map(o, o.trim()).filter(o, o != '')).flatten().map(o, string(o))
-# Containers that get the environment and the mount; who is left out stands in annotations, which are not read at all if they
-# are very long: what is done with long lists costs seconds, and no limit counts that. The names of their variables are looked up often, and in a list of
-# names that costs a fifth of what it costs in a list of variables.
+# Who is left out stands in annotations, which are not read at all if they are very long: what is done with long lists costs
+# seconds, and no limit counts that. They are refused, see forms.
 - name: skipped
   expression: |-
     [object.metadata.?annotations[?'wisp-sidecar.github.io/skip-containers'].orValue('')].filter(list, list.size() <= 2000)
     .map(list, list.replace(';', ',').split(',').map(n, n.trim())).flatten()
+# Containers that get the environment and the mount. The names of their variables are looked up often, and in a list of names that
+# costs a fifth of what it costs in a list of variables.
 - name: served
   expression: |-
     variables.containers.filter(c, !(c.container.name in variables.skipped)

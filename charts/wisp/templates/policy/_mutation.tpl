@@ -153,13 +153,16 @@ map have to say dyn. What is misspelled here, the API server refuses as soon as 
     + [object.spec.?hostAliases.orValue([])].filter(list, variables.googleOn && !list.exists(a, a.ip == '169.254.169.254'))
       .map(list, {'path': dyn('/spec/hostAliases'),
         'value': dyn(list + [{'ip': dyn('169.254.169.254'), 'hostnames': dyn(['metadata.google.internal', 'metadata'])}])})
+# Cut, since all annotations of a Pod have 256 KiB. The message that the next policy makes of it has less.
+- name: refusal
+  expression: |-
+    ['wisp cannot be injected: ' + variables.problems.join('; ')].map(r, r.size() > 10000 ? r.substring(0, 10000) : r)[0]
 # A policy has no words of its own for a refusal: the reasons become an annotation, with which the next policy refuses.
 # Else environments and mounts come first: once the sidecar stands at the head of the init containers, theirs have other places.
 - name: operations
   expression: |-
     size(variables.problems) > 0 ? (has(object.metadata.annotations) ? [] : [{'path': dyn('/metadata/annotations'), 'value': dyn({})}])
-      + [{'path': dyn('/metadata/annotations/wisp-sidecar.github.io~1refused'),
-        'value': dyn('wisp cannot be injected: ' + variables.problems.join('; '))}] :
+      + [{'path': dyn('/metadata/annotations/wisp-sidecar.github.io~1refused'), 'value': dyn(variables.refusal)}] :
     variables.environments + variables.mounts + (variables.injected ? [] :
       [{'path': dyn('/spec/volumes'), 'value': dyn(object.spec.?volumes.orValue([]) + variables.volumes)}]
       {{- with .Values.image.pullSecrets }}

@@ -67,14 +67,13 @@ in the same words.
     ).distinct().map(g, {'key': g.key, 'value': g.value,
       'form': '^[1-9][0-9]{2,4}$', 'from': '600', 'to': '86400', 'want': 'seconds from 600 to 86400'})
 # What matching costs grows with the length of the value, and anybody may write a long one: it is not even tried.
-# A refusal has no room for line breaks.
 - name: badValues
   expression: |-
     variables.forms.filter(f, f.value != '' && (
       f.value.size() > int(f.?longest.orValue('1000')) || !f.value.matches(f.form)
       || (has(f.from) && (int(f.value) < int(f.from) || int(f.value) > int(f.to)))
     )).map(f, 'annotation ' + f.key + " is '"
-      + (f.value.size() > 100 ? f.value.substring(0, 100) + '…' : f.value).replace('\n', ' ').replace('\r', ' ')
+      + {{ include "wisp.cel.shown" "f.value" }}
       + "', want " + f.want)
 - name: secretless
   expression: |-
@@ -113,8 +112,7 @@ in the same words.
     + variables.badValues
     + (variables.given.tokens.value != '' && !variables.document ?
       ['annotation wisp-sidecar.github.io/tokens has no meaning without wisp-sidecar.github.io/config'] : [])
-    + (variables.port == variables.healthPort ? ['port and health port are both '
-      + (variables.port.size() > 100 ? variables.port.substring(0, 100) + '…' : variables.port).replace('\n', ' ').replace('\r', ' ')] : [])
+    + (variables.port == variables.healthPort ? ['port and health port are both ' + {{ include "wisp.cel.shown" "variables.port" }}] : [])
     + (!variables.document && !variables.awsOn && !variables.googleOn && !variables.azureOn ?
       ['neither the ServiceAccount ' + params.metadata.name + ' nor the Pod says who it is: annotate one of them with eks.amazonaws.com/role-arn,'
         + ' iam.gke.io/gcp-service-account or azure.workload.identity/client-id (ServiceAccount only), or wisp-sidecar.github.io/aws-role-arn,'
@@ -139,4 +137,9 @@ in the same words.
       .map(n, 'the Pod has a container ' + n + ' of its own')
     + variables.mountProblems
     + variables.bypassProblems
+{{- end }}
+
+{{/* A value as sentences show it: not all of a long one, and no line breaks, for which a refusal has no room. */}}
+{{- define "wisp.cel.shown" -}}
+({{ . }}.size() > 100 ? {{ . }}.substring(0, 100) + '…' : {{ . }}).replace('\n', ' ').replace('\r', ' ')
 {{- end }}
