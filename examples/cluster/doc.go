@@ -15,8 +15,9 @@
 //     What the modes differ in by their nature is written down there and in account_test.go.
 //   - TestRun…: injected Pods run as processes (package kubelet). Clouds that trust the API server's issuer give credentials
 //     to their own SDKs, in other containers.
-//   - TestExamples: every file of examples/kubernetes, with the values beside it; TestReadme: the README's commands.
-//   - TestUpgradeAndUninstall, TestStrictFields: the chart.
+//   - TestOddPods: Pods that nobody makes but by mistake, or to do harm.
+//   - TestExamples: every file of examples/kubernetes, with the values beside it; TestReadme, TestChartREADME: the READMEs' commands.
+//   - TestUpgradeAndUninstall, TestChangeOfMode, TestStrictFields: the chart.
 //   - TestLatency: what admission takes. It is printed and not judged.
 //
 // kube-apiserver and its kin have modules of their own: they hold requirements that those of the tests must not move, and an update of
