@@ -2,6 +2,18 @@
 {{- printf "%s-webhook" (include "wisp.name" .) -}}
 {{- end }}
 
+{{/* Not both Pods on one node, if there is another: the values may say otherwise. */}}
+{{- define "wisp.webhook.apart" -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "wisp.selector" . | nindent 12 }}
+{{- end }}
+
 {{- define "wisp.webhook.secret" -}}
 {{- if eq .Values.webhook.certificate.source "secret" -}}
 {{- .Values.webhook.certificate.secretName -}}
