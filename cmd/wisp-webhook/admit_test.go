@@ -1,15 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -171,6 +177,56 @@ func TestBodiesInFlight(t *testing.T) {
 		}
 	}
 }
+
+// A review that had to wait for its place is read, although the time for its body would have been over.
+func TestAReviewThatHasWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		h := newHandler(handlerOptions{
+			Admit: func(context.Context, *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+				<-goOn
+				return nil, "", errors.New("enough")
+			},
+			MaxInFlight: 1, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
+		})
+		go post(h, readReview(t, "injected"))
+		synctest.Wait()
+
+		client, connection := net.Pipe()
+		l := &oneConnection{connections: make(chan net.Conn, 1)}
+		l.connections <- connection
+		server := &http.Server{Handler: h, ReadTimeout: readTimeout}
+		go func() { _ = server.Serve(l) }()
+		defer server.Close()
+		request := httptest.NewRequest("POST", "/inject?timeout=30s", strings.NewReader(readReview(t, "three-clouds-dry-run")))
+		request.Header.Set("Content-Type", "application/json")
+		go func() { _ = request.Write(client) }()
+		time.Sleep(readTimeout + time.Second)
+		close(goOn)
+		response, err := http.ReadResponse(bufio.NewReader(client), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := io.ReadAll(response.Body); string(body) != "enough\n" {
+			t.Errorf("the answer is %s %s, want Admit's", response.Status, body)
+		}
+	})
+}
+
+// oneConnection is a listener of one connection, which is there already.
+type oneConnection struct {
+	net.Listener
+	connections chan net.Conn
+}
+
+func (l *oneConnection) Accept() (net.Conn, error) {
+	if connection, ok := <-l.connections; ok {
+		return connection, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *oneConnection) Close() error { close(l.connections); return nil }
 
 func BenchmarkAdmit(b *testing.B) {
 	for _, n := range []int{1, 500} {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -39,7 +40,26 @@ type podHead struct {
 	} `json:"metadata"`
 	Spec struct {
 		ServiceAccountName string `json:"serviceAccountName"`
+		InitContainers     any    `json:"initContainers"` // what is wrong with them is said with its place later
+		Containers         any    `json:"containers"`
 	} `json:"spec"`
+}
+
+// bounded says what is more than any Pod has, and would cost more than a review may.
+func (p *podHead) bounded() error {
+	initial, _ := p.Spec.InitContainers.([]any)
+	others, _ := p.Spec.Containers.([]any)
+	if n := len(initial) + len(others); n > maxContainers {
+		return fmt.Errorf("the Pod has %d containers, and %d are the most", n, maxContainers)
+	}
+	for _, c := range slices.Concat(initial, others) {
+		members, _ := c.(map[string]any)
+		name, _ := members["name"].(string)
+		if n := utf8.RuneCountInString(name); n > maxName {
+			return fmt.Errorf("the name of a container has %d characters, and %d are the most", n, maxName)
+		}
+	}
+	return nil
 }
 
 func decodePodHead(pod []byte) (*podHead, error) {
