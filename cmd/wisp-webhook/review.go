@@ -63,12 +63,9 @@ func (p *podHead) bounded() error {
 }
 
 func decodePodHead(pod []byte) (*podHead, error) {
-	var head *podHead
-	if err := json.Unmarshal(pod, &head); err != nil {
+	head := new(podHead)
+	if err := json.Unmarshal(pod, head); err != nil {
 		return nil, fmt.Errorf("the request's object is not a Pod: %w", err)
-	}
-	if head == nil {
-		return nil, errors.New("the request's object is not a Pod: it is null")
 	}
 	return head, nil
 }
