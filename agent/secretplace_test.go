@@ -91,6 +91,9 @@ func TestSecretFileDoesNotDependOnTheUmask(t *testing.T) {
 func TestSecretFilesOutsideOfShared(t *testing.T) {
 	dir := t.TempDir()
 	c := &Config{Shared: dir + "/run"}
+	if err := os.Mkdir(c.Shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]struct{ file, directory fs.FileMode }{
 		"/run/secrets/aws":    {0o444, 0o755},
 		"/secrets/aws":        {0o600, 0o700},
