@@ -60,6 +60,7 @@ FILE: WISP_SHARED: must be the absolute path of a directory, and not the root`},
 		{"values that the document makes idle", "log: {level: info}\n", map[string]string{"WISP_LOG_LEVEL": "all", "WISP_OUTLETS": "all", "WISP_PORT": "all", "WISP_LINK_LOCAL": "all"},
 			outlet + "\nprobes and metrics: http://127.0.0.1:9910\nlog level: info\n"},
 		{"a bad path in the document", "shared: /\n", nil, "FILE: line 6: shared: must be the absolute path of a directory, and not the root"},
+		{"another name of the root", "", map[string]string{"WISP_SHARED": "/run/.."}, "FILE: WISP_SHARED: must be the absolute path of a directory, and not the root"},
 		{"the port of the outlets for the probes of all addresses", "", map[string]string{"WISP_HEALTH_PORT": "9911"},
 			"FILE: line 5: outlets[0].awsContainer.listen: 127.0.0.1:9911 is where probes are answered; they need a listener of their own"},
 	} {

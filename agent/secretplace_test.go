@@ -87,6 +87,33 @@ func TestSecretFileDoesNotDependOnTheUmask(t *testing.T) {
 	}
 }
 
+// What is not below the shared directory is for nobody else, wherever that is.
+func TestSecretFilesOutsideOfShared(t *testing.T) {
+	dir := t.TempDir()
+	c := &Config{Shared: dir + "/run"}
+	if err := os.Mkdir(c.Shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]struct{ file, directory fs.FileMode }{
+		"/run/secrets/aws":    {0o444, 0o755},
+		"/secrets/aws":        {0o600, 0o700},
+		"/running/aws":        {0o600, 0o700},
+		"/run/../private/aws": {0o600, 0o700},
+	} {
+		secret, err := c.secret(secretPlace{file: dir + path})
+		if err != nil || secret == "" {
+			t.Errorf("%s: secret = %d characters, %v, want one", path, len(secret), err)
+			continue
+		}
+		if got := mode(t, dir+path); got != want.file {
+			t.Errorf("%s: the file's mode is %v, want %v", path, got, want.file)
+		}
+		if got := mode(t, filepath.Dir(dir+path)); got != want.directory {
+			t.Errorf("%s: the directory's mode is %v, want %v", path, got, want.directory)
+		}
+	}
+}
+
 func mode(t *testing.T, path string) fs.FileMode {
 	t.Helper()
 	info, err := os.Stat(path)

@@ -9,9 +9,9 @@ import (
 )
 
 // Listen binds addr for loopback callers only. Names are not resolved, and an address that is not
-// loopback is refused; those of [IsLinkLocal] are loopback where the loopback interface has them. Connections from elsewhere, which a routing rule of the node can let through
-// (CVE-2020-8558), and those past the cap of 1024 are closed without an answer. On Linux no packet of the
-// listener passes a router.
+// loopback is refused; those of [IsLinkLocal] are loopback where the loopback interface has them.
+// Connections from elsewhere, which a routing rule of the node can let through (CVE-2020-8558), and those
+// past the cap of 1024 are closed without an answer. On Linux no packet of the listener passes a router.
 //
 // Port 0 takes any free port; see the listener's Addr.
 func Listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {

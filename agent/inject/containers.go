@@ -28,11 +28,12 @@ type volumeMount struct {
 	ReadOnly  bool   `json:"readOnly,omitempty"`
 }
 
-// of makes a variable that has a field of the Pod as its value.
+// field makes a variable that has a field of the Pod as its value.
 func field(name, path string) variable {
 	return variable{Name: name, ValueFrom: &source{FieldRef: fieldRef{FieldPath: path}}}
 }
 
+// same reports whether two variables of one name have the same value, as far as that is written in the Pod.
 func (v variable) same(as variable) bool {
 	if v.ValueFrom == nil || as.ValueFrom == nil {
 		return v == as

@@ -3,6 +3,7 @@ package inject
 import (
 	"regexp"
 	"strconv"
+	"sync"
 )
 
 // A form is what a value has to look like. What is accepted here, wisp accepts as well: otherwise the sidecar
@@ -10,18 +11,31 @@ import (
 // in a variable, $(NAME).
 type form struct {
 	want    string // for people: "a port from 1024 to 65535"
-	pattern string // matches the whole; compiled when it is needed, which is once per Pod at most
+	pattern string // matches the whole
 	// least and most are the bounds of a number, or if least is 0, of the length in bytes. 0 and 0: none but those
 	// of the pattern.
 	least, most int
 }
 
 func (f form) fits(value string) bool {
-	if f.least == 0 && f.most > 0 && len(value) > f.most || !regexp.MustCompile(`^(?:`+f.pattern+`)$`).MatchString(value) {
+	if f.least == 0 && f.most > 0 && len(value) > f.most || !whole(f.pattern).MatchString(value) {
 		return false
 	}
 	number, err := strconv.Atoi(value)
 	return f.least == 0 || err == nil && f.least <= number && number <= f.most
+}
+
+// expressions are those that have been needed, by pattern: to compile one takes longer than all else that is done for a
+// Pod, and a list of tokens needs the same one hundreds of times.
+var expressions sync.Map // string to *regexp.Regexp
+
+// whole is the expression that matches texts of which all is like the pattern.
+func whole(pattern string) *regexp.Regexp {
+	if e, ok := expressions.Load(pattern); ok {
+		return e.(*regexp.Regexp)
+	}
+	e, _ := expressions.LoadOrStore(pattern, regexp.MustCompile(`^(?:`+pattern+`)$`))
+	return e.(*regexp.Regexp)
 }
 
 const guid = `[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`

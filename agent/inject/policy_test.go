@@ -45,6 +45,12 @@ func TestParsePolicyListsAllProblems(t *testing.T) {
 			"image is not a string", "sidecar is not a string", "linkLocal is not true or false", "port is not a number",
 			"image is required", "imagePullSecrets is not a list", "resources is not an object", "env is not a list", "aws is not an object",
 		}},
+		"just beyond the limits": {`{"image": "w", "startupSeconds": 86401, "env": [{"name": "1A"}], "resources": {"limits": {"memory": "1Ti"}},
+			"aws": {"audience": "` + strings.Repeat("a", 257) + `"}, "azure": {"authorityHost": "https://login.example/path"}}`, []string{
+			"startupSeconds is 86401, want seconds from 1 to 86400", "resources.limits.memory is '1Ti', want a quantity such as 20m or 64Mi",
+			"env[0].name is '1A', want the name of a variable", "aws.audience is '" + strings.Repeat("a", 100) + "…', want an audience",
+			"azure.authorityHost is 'https://login.example/path', want a URL such as https://login.microsoftonline.com",
+		}},
 		"values that are wrong": {`{"image": "w", "imagePullPolicy": "Sometimes", "imagePullSecrets": ["", {"name": "x"}], "sidecar": "modern", "port": 80, "healthPort": 70000,
 			"logLevel": "loud", "startupSeconds": 0, "resources": {"requests": {"cpu": "much"}}, "env": [{"value": "x"}, {"name": "a b"}, 1],
 			"aws": {"region": "EU", "audience": "a b", "tokenExpiration": 599},
@@ -98,7 +104,12 @@ func TestPolicyDefaults(t *testing.T) {
 	written := patchOf(`{"image": "wisp:dev", "imagePullPolicy": "", "imagePullSecrets": [], "sidecar": "native", "port": 9911, "healthPort": 9910,
 		"logLevel": "info", "startupSeconds": 600, "linkLocal": false, "resources": {"requests": {"cpu": "10m", "memory": "24Mi"}, "limits": {"memory": "128Mi"}},
 		"env": [], "aws": {"region": "", "audience": "sts.amazonaws.com", "tokenExpiration": 86400}, "google": {"tokenExpiration": 3600}, "azure": {"tokenExpiration": 3600}}`)
-	if left := patchOf(`{"image": "wisp:dev"}`); left != written {
-		t.Errorf("the defaults give\n%s\nwant\n%s", left, written)
+	for _, document := range []string{
+		`{"image": "wisp:dev"}`,
+		`{"image": "wisp:dev", "sidecar": "", "logLevel": "", "aws": {"audience": ""}, "azure": {"audience": ""}}`,
+	} {
+		if left := patchOf(document); left != written {
+			t.Errorf("%s gives\n%s\nwant\n%s", document, left, written)
+		}
 	}
 }

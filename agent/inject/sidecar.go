@@ -3,7 +3,6 @@ package inject
 import (
 	"cmp"
 	"strconv"
-	"strings"
 )
 
 // A sidecar is one of the containers that are added, in the words of Kubernetes.
@@ -181,14 +180,4 @@ func (i *injection) environment() []variable {
 func atoi(digits string) int {
 	n, _ := strconv.Atoi(digits)
 	return n
-}
-
-// tokens are the sources of the token volume that a document asks for: NAME=AUDIENCE, separated by commas.
-func (i *injection) tokens() []tokenSource {
-	var list []tokenSource
-	for _, entry := range bounded(i.setting("tokens"), maxNames) {
-		name, audience, _ := strings.Cut(entry, "=")
-		list = append(list, tokenSource{Path: name, Audience: audience, ExpirationSeconds: atoi(i.documentExpiration.text)})
-	}
-	return list
 }

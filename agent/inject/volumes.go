@@ -1,5 +1,7 @@
 package inject
 
+import "strings"
+
 // A volume is one of those that are added.
 type volume struct {
 	Name      string     `json:"name"`
@@ -41,9 +43,9 @@ const documentName = "wisp.yaml"
 
 // volumes are the tokens, what wisp shares with the applications, and nothing.
 func (i *injection) volumes() []any {
-	list := i.tokens()
-	if !i.document {
-		list = nil
+	var list []tokenSource
+	if i.document {
+		list = i.tokens()
 	}
 	for of := range clouds {
 		if i.on[of] {
@@ -63,4 +65,14 @@ func (i *injection) volumes() []any {
 		return volume{Name: name, EmptyDir: &emptyDir{Medium: "Memory", SizeLimit: "1Mi"}}
 	}
 	return []any{volume{Name: tokenVolume, Projected: tokens}, memory(runVolume), memory(emptyVolume)}
+}
+
+// tokens are the sources of the token volume that a document asks for: NAME=AUDIENCE, separated by commas.
+func (i *injection) tokens() []tokenSource {
+	var list []tokenSource
+	for _, entry := range bounded(i.setting("tokens"), maxNames) {
+		name, audience, _ := strings.Cut(entry, "=")
+		list = append(list, tokenSource{Path: name, Audience: audience, ExpirationSeconds: atoi(i.documentExpiration.text)})
+	}
+	return list
 }

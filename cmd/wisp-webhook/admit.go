@@ -57,8 +57,11 @@ func (a *admitter) admit(ctx context.Context, request *admissionv1.AdmissionRequ
 	if pod.Metadata.Labels[inject.Label] != "true" {
 		return response, unchanged, nil
 	}
-	if none := string(pod.Spec.Containers); none == "" || none == "null" || none == "[]" {
+	if pod.empty() {
 		return response, unchanged, nil // the API server refuses it, in its own words
+	}
+	if err := pod.bounded(); err != nil {
+		return nil, failed, &malformedError{err}
 	}
 
 	result, err := a.inject(ctx, request, pod)
@@ -81,12 +84,31 @@ func (a *admitter) admit(ctx context.Context, request *admissionv1.AdmissionRequ
 	if len(result.Patch) == 0 {
 		return response, unchanged, nil
 	}
-	response.Patch, err = json.Marshal(result.Patch)
-	if err != nil {
-		return nil, failed, fmt.Errorf("encode the patch: %w", err)
+	if response.Patch, err = encodePatch(result.Patch); err != nil {
+		return nil, failed, err
 	}
 	response.PatchType = new(admissionv1.PatchTypeJSONPatch)
 	return response, injected, nil
+}
+
+// encodePatch writes a patch as JSON. One that is too large is the fault of who made the Pod: the same long value comes into
+// each container.
+func encodePatch(patch []inject.Operation) ([]byte, error) {
+	text := []byte{'['}
+	for n, operation := range patch {
+		one, err := json.Marshal(operation)
+		if err != nil {
+			return nil, fmt.Errorf("encode the patch: %w", err)
+		}
+		if n > 0 {
+			text = append(text, ',')
+		}
+		text = append(text, one...)
+		if len(text) >= maxPatch {
+			return nil, &malformedError{fmt.Errorf("what the Pod lacks has more than %d bytes", maxPatch)}
+		}
+	}
+	return append(text, ']'), nil
 }
 
 // inject decides with what the cache knows. Before it refuses a Pod it asks the API server: what the Pod lacks may have been put

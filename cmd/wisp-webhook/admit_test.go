@@ -1,15 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -113,64 +119,131 @@ func TestPanicsAreAnswered(t *testing.T) {
 	}
 }
 
-func TestReviewsInFlight(t *testing.T) {
-	begun, goOn := make(chan string), make(chan struct{})
-	h := newHandler(handlerOptions{
-		Admit: func(ctx context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
-			begun <- r.Name
-			<-goOn
-			return nil, "", errors.New("enough")
-		},
-		MaxInFlight: 1, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
-	})
-	ended := make(chan int)
-	go func() { ended <- post(h, readReview(t, "injected")).Code }()
-	<-begun
-	// The second one gives up when its API server does.
-	w := post(h, readReview(t, "injected"), func(r *http.Request) {
-		r.URL.RawQuery = "timeout=1ns"
-	})
-	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "too many reviews") {
+// waiting is how long a review that gets no place waits before it is answered so.
+func waiting(t *testing.T, h http.Handler, review string, change func(*http.Request)) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	if w := post(h, review, change); w.Code != http.StatusServiceUnavailable || w.Body.String() != "too many reviews at once\n" {
 		t.Errorf("the answer is %d %s, want 503", w.Code, w.Body)
 	}
-	go func() { ended <- post(h, readReview(t, "injected")).Code }()
-	close(goOn)
-	<-begun
-	for range 2 {
-		if got := <-ended; got != http.StatusInternalServerError {
-			t.Errorf("the answer is %d, want 500", got)
+	return time.Since(begin)
+}
+
+// A review gives up a little before its API server does.
+func TestReviewsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, goOn := make(chan string), make(chan struct{})
+		h := newHandler(handlerOptions{
+			Admit: func(_ context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+				begun <- r.Name
+				<-goOn
+				return nil, "", errors.New("enough")
+			},
+			MaxInFlight: 2, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
+		})
+		ended := make(chan int)
+		for range 2 {
+			go func() { ended <- post(h, readReview(t, "injected")).Code }()
+			<-begun
 		}
-	}
+		for query, want := range map[string]time.Duration{
+			"timeout=1s": 900 * time.Millisecond, "timeout=10s": 9 * time.Second, "timeout=30s": 27 * time.Second, "timeout=1h": 27 * time.Second,
+			"": 9 * time.Second, "timeout=0s": 9 * time.Second, "timeout=-1s": 9 * time.Second, "timeout=soon": 9 * time.Second,
+		} {
+			if got := waiting(t, h, readReview(t, "injected"), func(r *http.Request) { r.URL.RawQuery = query }); got != want {
+				t.Errorf("with ?%s a review waits for %v, want %v", query, got, want)
+			}
+		}
+		go func() { ended <- post(h, readReview(t, "injected")).Code }()
+		close(goOn)
+		<-begun
+		for range 3 {
+			if got := <-ended; got != http.StatusInternalServerError {
+				t.Errorf("the answer is %d, want 500", got)
+			}
+		}
+	})
 }
 
 // A review that fills the room for bodies makes the next one wait, however few there are.
 func TestBodiesInFlight(t *testing.T) {
-	begun, goOn := make(chan string), make(chan struct{})
-	h := newHandler(handlerOptions{
-		Admit: func(_ context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
-			begun <- r.Name
-			<-goOn
-			return nil, "", errors.New("enough")
-		},
-		MaxInFlight: 100, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
-	})
-	large := readReview(t, "injected")
-	large += strings.Repeat(" ", maxBody-len(large))
-	ended := make(chan int)
-	go func() { ended <- post(h, large).Code }()
-	<-begun
-	if w := post(h, large, func(r *http.Request) { r.URL.RawQuery = "timeout=1ns" }); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("a second large one: %d %s, want 503", w.Code, w.Body)
-	}
-	go func() { ended <- post(h, readReview(t, "injected")).Code }()
-	<-begun // a small one has room
-	close(goOn)
-	for range 2 {
-		if got := <-ended; got != http.StatusInternalServerError {
-			t.Errorf("the answer is %d, want 500", got)
+	synctest.Test(t, func(t *testing.T) {
+		begun, goOn := make(chan string), make(chan struct{})
+		h := newHandler(handlerOptions{
+			Admit: func(_ context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+				begun <- r.Name
+				<-goOn
+				return nil, "", errors.New("enough")
+			},
+			MaxInFlight: 100, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
+		})
+		large := readReview(t, "injected")
+		large += strings.Repeat(" ", maxBody-len(large))
+		ended := make(chan int)
+		go func() { ended <- post(h, large).Code }()
+		<-begun
+		waiting(t, h, large, func(*http.Request) {})
+		waiting(t, h, readReview(t, "injected"), func(r *http.Request) { r.ContentLength = -1 }) // it could be large
+		go func() { ended <- post(h, readReview(t, "injected")).Code }()
+		<-begun // a small one has room
+		close(goOn)
+		for range 2 {
+			if got := <-ended; got != http.StatusInternalServerError {
+				t.Errorf("the answer is %d, want 500", got)
+			}
 		}
-	}
+	})
 }
+
+// A review that had to wait for its place is read, although the time for its body would have been over.
+func TestAReviewThatHasWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		h := newHandler(handlerOptions{
+			Admit: func(context.Context, *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+				<-goOn
+				return nil, "", errors.New("enough")
+			},
+			MaxInFlight: 1, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
+		})
+		go post(h, readReview(t, "injected"))
+		synctest.Wait()
+
+		client, connection := net.Pipe()
+		l := &oneConnection{connections: make(chan net.Conn, 1)}
+		l.connections <- connection
+		server := &http.Server{Handler: h, ReadTimeout: readTimeout}
+		go func() { _ = server.Serve(l) }()
+		defer server.Close()
+		request := httptest.NewRequest("POST", "/inject?timeout=30s", strings.NewReader(readReview(t, "three-clouds-dry-run")))
+		request.Header.Set("Content-Type", "application/json")
+		go func() { _ = request.Write(client) }()
+		time.Sleep(readTimeout + time.Second)
+		close(goOn)
+		response, err := http.ReadResponse(bufio.NewReader(client), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := io.ReadAll(response.Body); string(body) != "enough\n" {
+			t.Errorf("the answer is %s %s, want Admit's", response.Status, body)
+		}
+	})
+}
+
+// oneConnection is a listener of one connection, which is there already.
+type oneConnection struct {
+	net.Listener
+	connections chan net.Conn
+}
+
+func (l *oneConnection) Accept() (net.Conn, error) {
+	if connection, ok := <-l.connections; ok {
+		return connection, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *oneConnection) Close() error { close(l.connections); return nil }
 
 func BenchmarkAdmit(b *testing.B) {
 	for _, n := range []int{1, 500} {

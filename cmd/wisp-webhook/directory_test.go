@@ -148,22 +148,31 @@ func TestDirectoryIsKeptUpToDate(t *testing.T) {
 }
 
 func TestDirectoryIsNotSyncedWithoutPermission(t *testing.T) {
-	api := newFakeAPI(t)
-	api.fail("/api/v1/serviceaccounts", http.StatusForbidden)
-	log := newLogLines()
-	d := newDirectory(api.client(t), log.logger(), newMeters())
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); d.Run(ctx) }()
-	log.await(t, `"level":"WARN"`, "watch broken", "serviceaccounts", "the fake was told to")
-	if d.synced() {
-		t.Error("synced() = true, and nothing is known of accounts")
+	for _, resource := range []string{"serviceaccounts", "namespaces"} {
+		t.Run(resource, func(t *testing.T) {
+			api := newFakeAPI(t)
+			api.fail("/api/v1/"+resource, http.StatusForbidden)
+			log := newLogLines()
+			d := newDirectory(api.client(t), log.logger(), newMeters())
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() { defer close(ended); d.Run(ctx) }()
+			log.await(t, `"level":"WARN"`, "watch broken", resource, "the fake was told to")
+			for _, m := range []*mirror{d.accounts, d.namespaces} {
+				if m.resource.Resource != resource {
+					<-m.informer.HasSyncedChecker().Done()
+				}
+			}
+			if d.synced() {
+				t.Errorf("synced() = true, and nothing is known of %s", resource)
+			}
+			if d.accounts.meters.watchErrors(resource).Get() == 0 {
+				t.Error("the error is not counted")
+			}
+			stop()
+			<-ended
+		})
 	}
-	if d.accounts.meters.watchErrors(accounts.Resource).Get() == 0 {
-		t.Error("the error is not counted")
-	}
-	stop()
-	<-ended
 }
 
 // What stays in memory of 500 accounts is what injection reads.

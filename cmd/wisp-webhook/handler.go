@@ -24,6 +24,11 @@ const (
 	maxBody     = 3 << 20 // of one: as much as the API server accepts for an object
 	maxBodies   = 4 << 20 // of all; a usual one has five thousand
 	maxSentence = 4000    // characters of what is told: a list of problems has no end of its own
+	maxPatch    = 3 << 20 // of a patch: the API server takes no larger Pod
+
+	// A container is a few bytes, and what it gets a few thousand.
+	maxContainers = 1000
+	maxName       = 253 // characters of a container's: each warning has it
 )
 
 // The API server says in the query how long it waits. Both are what a webhook's configuration may have at most, and has by default.
@@ -125,6 +130,8 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) (text []byte, r
 		return nil, failed, tooMany
 	}
 	defer h.bodies.Release(size)
+	// The time to send the body begins now: it has been waiting with us. What cannot have a deadline is a test's.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return nil, failed, tooLarge

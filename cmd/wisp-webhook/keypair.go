@@ -34,7 +34,7 @@ type keyPair struct {
 	mu   sync.Mutex        // guards what follows; whoever does not get it goes on with what is used
 	next time.Time         // when to look again
 	seen [sha256.Size]byte // digest of what the last look found, good or bad
-	err  error             // of the last look
+	err  error             // why there is none yet
 }
 
 func newKeyPair(o keyPairOptions) *keyPair { return &keyPair{keyPairOptions: o} }
@@ -83,7 +83,6 @@ func (p *keyPair) look() {
 		p.Log.Error("certificate not usable", "err", p.err, "kept", p.used.Load() != nil)
 		return
 	}
-	p.err = nil
 	p.used.Store(&pair)
 	p.Meters.reloads("success").Inc()
 	p.Log.Info("certificate loaded", "serial", pair.Leaf.SerialNumber.Text(16), "expires", pair.Leaf.NotAfter)

@@ -61,6 +61,7 @@ func TestCommandLine(t *testing.T) {
 			"--policy: open nowhere.json: no such file", "--tls-dir is missing", `--log-level is "loud", want debug, info, warn or error`,
 			"--max-in-flight is 0, want 1 or more", "--drain is 2h0m0s, want 0s to 1m",
 		}},
+		{"a drain that is over before it begins", with("--drain", "-1s"), 2, "", []string{"--drain is -1s, want 0s to 1m"}},
 		{"a bad policy: all its problems", with("--policy", bad), 2, "", []string{"bad.json", "image", "port", "colour"}},
 		{"not a Pod, and no kubeconfig", with("--kubeconfig", ""), 1, "", []string{"the way to the API server: unable to load in-cluster configuration"}},
 		{"a kubeconfig that is not there", with("--kubeconfig", "nowhere"), 1, "", []string{"the way to the API server", "nowhere"}},

@@ -1,9 +1,9 @@
 package main
 
 import (
-	stdjson "encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -40,18 +40,39 @@ type podHead struct {
 	} `json:"metadata"`
 	Spec struct {
 		ServiceAccountName string `json:"serviceAccountName"`
-		// "null" if there are none: the API server asks before it looks whether the Pod is one.
-		Containers stdjson.RawMessage `json:"containers"`
+		// What is wrong with these is said with its place later.
+		InitContainers any `json:"initContainers"`
+		Containers     any `json:"containers"`
 	} `json:"spec"`
 }
 
-func decodePodHead(pod []byte) (*podHead, error) {
-	var head *podHead
-	if err := json.Unmarshal(pod, &head); err != nil {
-		return nil, fmt.Errorf("the request's object is not a Pod: %w", err)
+// empty reports whether there are no containers: the API server asks before it looks whether the Pod is one.
+func (p *podHead) empty() bool {
+	list, is := p.Spec.Containers.([]any)
+	return p.Spec.Containers == nil || is && len(list) == 0
+}
+
+// bounded says what is more than any Pod has, and would cost more than a review may.
+func (p *podHead) bounded() error {
+	initial, _ := p.Spec.InitContainers.([]any)
+	others, _ := p.Spec.Containers.([]any)
+	if n := len(initial) + len(others); n > maxContainers {
+		return fmt.Errorf("the Pod has %d containers, and %d are the most", n, maxContainers)
 	}
-	if head == nil {
-		return nil, errors.New("the request's object is not a Pod: it is null")
+	for _, c := range slices.Concat(initial, others) {
+		members, _ := c.(map[string]any)
+		name, _ := members["name"].(string)
+		if n := utf8.RuneCountInString(name); n > maxName {
+			return fmt.Errorf("the name of a container has %d characters, and %d are the most", n, maxName)
+		}
+	}
+	return nil
+}
+
+func decodePodHead(pod []byte) (*podHead, error) {
+	head := new(podHead)
+	if err := json.Unmarshal(pod, head); err != nil {
+		return nil, fmt.Errorf("the request's object is not a Pod: %w", err)
 	}
 	return head, nil
 }

@@ -177,20 +177,73 @@ func TestTheSamePodTwice(t *testing.T) {
 	}
 }
 
-func TestBadReviews(t *testing.T) {
-	const good = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","operation":"CREATE",
-		"resource":{"group":"","version":"v1","resource":"pods"},"namespace":"shop","object":{"kind":"Pod","apiVersion":"v1",
-		"metadata":{"name":"p","labels":{"wisp-sidecar.github.io/inject":"true"}},"spec":{"serviceAccountName":"reports","containers":[{"name":"app"}]}}}}`
-	with := func(old, new string) string {
+// good is a review of a Pod that is injected.
+const good = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","operation":"CREATE",
+	"resource":{"group":"","version":"v1","resource":"pods"},"namespace":"shop","object":{"kind":"Pod","apiVersion":"v1",
+	"metadata":{"name":"p","labels":{"wisp-sidecar.github.io/inject":"true"}},"spec":{"serviceAccountName":"reports","containers":[{"name":"app"}]}}}}`
+
+// goodWith is good with something in the place of something else.
+func goodWith(t testing.TB) func(old, new string) string {
+	return func(old, new string) string {
+		t.Helper()
 		if !strings.Contains(good, old) {
 			t.Fatalf("%s is not in the review", old)
 		}
 		return strings.Replace(good, old, new, 1)
 	}
+}
+
+// What is not the creation of a Pod with the label is none of ours.
+func TestLeftAlone(t *testing.T) {
+	h, with := newShopHandler(t, newLogLines()), goodWith(t)
+	if _, patch := answered(t, post(h, good)); patch == nil {
+		t.Fatal("the good review has no patch")
+	}
+	for _, review := range []string{
+		with(`"CREATE"`, `"UPDATE"`), with(`"CREATE"`, `"DELETE"`), with(`"CREATE"`, `"CONNECT"`),
+		with(`"resource":"pods"}`, `"resource":"pods"},"subResource":"binding"`),
+		with(`"resource":"pods"`, `"resource":"podtemplates"`), with(`"group":""`, `"group":"metrics.k8s.io"`), with(`"version":"v1"`, `"version":"v2"`),
+		with(`inject":"true"`, `inject":"True"`), with(`inject":"true"`, `inject":"false"`), with(`inject":"true"`, `inject":""`),
+	} {
+		if response, patch := answered(t, post(h, review)); !response.Allowed || patch != nil || response.Warnings != nil {
+			t.Errorf("the answer to %s is %+v with the patch %v, want allowed and no more", review, response, patch)
+		}
+	}
+}
+
+// Without the ServiceAccount plugin a Pod does not say whose it is.
+func TestThePodOfNoAccount(t *testing.T) {
+	response, _ := answered(t, post(newShopHandler(t, newLogLines()), goodWith(t)(`"serviceAccountName":"reports",`, "")))
+	if response.Allowed || !strings.Contains(response.Result.Message, "neither the ServiceAccount default nor the Pod says who it is") {
+		t.Errorf("the answer is %+v, want a refusal for the account default", response)
+	}
+}
+
+// Whoever writes much is not told all of it.
+func TestLongAnswersAreCut(t *testing.T) {
+	h, with := newShopHandler(t, newLogLines()), goodWith(t)
+	var annotations, containers strings.Builder
+	for n := range 200 {
+		fmt.Fprintf(&annotations, `"wisp-sidecar.github.io/unknown-%d":"",`, n)
+		fmt.Fprintf(&containers, `{"name":"c%d","env":[{"name":"AWS_PROFILE","value":"x"}]},`, n)
+	}
+	response, _ := answered(t, post(h, with(`"labels"`, `"annotations":{`+strings.TrimSuffix(annotations.String(), ",")+`},"labels"`)))
+	if got := response.Result.Message; response.Allowed || utf8.RuneCountInString(got) != 4000 || !strings.HasSuffix(got, "…") {
+		t.Errorf("the refusal has %d characters, want 4000 and …", utf8.RuneCountInString(got))
+	}
+	response, _ = answered(t, post(h, with(`{"name":"app"}`, strings.TrimSuffix(containers.String(), ","))))
+	if n := len(response.Warnings); !response.Allowed || n > 100 || !strings.HasSuffix(response.Warnings[n-1], "more warnings about this Pod") {
+		t.Errorf("there are %d warnings, and the last one is %q", n, response.Warnings[n-1])
+	}
+}
+
+func TestBadReviews(t *testing.T) {
+	with := goodWith(t)
 	object := good[strings.Index(good, `{"kind":"Pod"`) : len(good)-2]
 	log := newLogLines()
 	h := newShopHandler(t, log)
 	answered(t, post(h, good))
+	answered(t, post(h, with(`[{"name":"app"}]`, `[{"name":"`+strings.Repeat("a", maxName)+`"}`+strings.Repeat(`,{}`, maxContainers-1)+"]")))
 	for _, test := range []struct {
 		name, body string
 		change     func(*http.Request)
@@ -215,7 +268,11 @@ func TestBadReviews(t *testing.T) {
 		{"no Pod", with(`"object"`, `"oldObject"`), nil, 400, "the request's object is not a Pod"},
 		{"labels that are none", with(`"labels":{`, `"labels":{"a":1,`), nil, 400, "the request's object is not a Pod"},
 		{"containers that are none", with(`[{"name":"app"}]`, `{"name":"app"}`), nil, 400, "the Pod cannot be read"},
-		{"ten thousand containers that are none", with(`[{"name":"app"}]`, "["+strings.Repeat("1,", 10_000)+"1]"), nil, 400, "the Pod cannot be read"},
+		{"nine hundred containers that are none", with(`[{"name":"app"}]`, "["+strings.Repeat("1,", 900)+"1]"), nil, 400, "the Pod cannot be read"},
+		{"more containers than any Pod has", with(`[{"name":"app"}]`, `[{"name":"app"}`+strings.Repeat(`,{}`, maxContainers)+"]"), nil, 400, "the Pod has 1001 containers, and 1000 are the most"},
+		{"more containers in two lists", with(`"containers":[`, `"initContainers":[{}`+strings.Repeat(`,{}`, maxContainers-1)+`],"containers":[`), nil, 400, "the Pod has 1001 containers, and 1000 are the most"},
+		{"a long name", with(`"app"`, `"`+strings.Repeat("a", maxName+1)+`"`), nil, 400, "the name of a container has 254 characters, and 253 are the most"},
+		{"much for each container", with(`"labels"`, `"annotations":{"wisp-sidecar.github.io/config":"{}","wisp-sidecar.github.io/outlets":"imds","wisp-sidecar.github.io/aws-region":"`+strings.Repeat("a", maxPatch/2)+`"},"labels"`), nil, 400, "what the Pod lacks has more than 3145728 bytes"},
 		{"YAML", good, func(r *http.Request) { r.Header.Set("Content-Type", "application/yaml") }, 415, "the Content-Type is not application/json"},
 		{"no Content-Type", good, func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "the Content-Type is not application/json"},
 		{"GET", "", func(r *http.Request) { r.Method = "GET" }, 405, "Method Not Allowed"},

@@ -190,6 +190,24 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// Whoever resumed a session would not see that the certificate is another one.
+func TestSessionsAreNotResumed(t *testing.T) {
+	r := start(t, 0)
+	config := &tls.Config{
+		RootCAs: r.ca.pool, ServerName: "wisp-webhook.test", MaxVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1),
+	}
+	for n := range 2 {
+		connection, err := tls.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(r.reviews, "https://"), "/inject"), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if connection.ConnectionState().DidResume {
+			t.Errorf("connection %d resumes a session", n)
+		}
+		_ = connection.Close()
+	}
+}
+
 func TestDrain(t *testing.T) {
 	r := start(t, time.Hour)
 	client := r.client(t, true)
@@ -256,6 +274,20 @@ func TestUnready(t *testing.T) {
 	chain, key := ca.issue(t, 1, time.Now().Add(time.Hour))
 	volume.write(t, chain, key)
 	check("")
+}
+
+// A bucket has what took as long as it says, or less.
+func TestDurationBuckets(t *testing.T) {
+	m := newMeters()
+	m.admission(injected, 5*time.Millisecond)
+	m.admission(injected, time.Minute)
+	var b bytes.Buffer
+	m.set.WritePrometheus(&b)
+	for _, want := range []string{`{le="0.0025"} 0`, `{le="0.005"} 1`, `{le="30"} 1`, `{le="+Inf"} 2`} {
+		if !strings.Contains(b.String(), "wisp_webhook_admission_duration_seconds_bucket"+want+"\n") {
+			t.Errorf("there is no bucket with %s in\n%s", want, &b)
+		}
+	}
 }
 
 func TestMetrics(t *testing.T) {

@@ -92,7 +92,7 @@ type policySetting struct {
 
 // readPolicy reads the file, if there is one, and puts the flags over it.
 func readPolicy(file string, settings []*policySetting) (*inject.Policy, error) {
-	document := map[string]any{}
+	var document map[string]any
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -101,6 +101,9 @@ func readPolicy(file string, settings []*policySetting) (*inject.Policy, error) 
 		if err := yaml.Unmarshal(text, &document); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
+	}
+	if document == nil { // no file, or one that says null
+		document = map[string]any{}
 	}
 	for _, s := range settings {
 		if s.value == "" {

@@ -98,19 +98,25 @@ func FuzzYAMLPrinter(f *testing.F) {
 		"'yes': no\n\"1\": 0x1F\n? complex\n: value\n", "a:\nb: \"\"\nc: ''\nd: []\ne: {}\n", "a: !!str 5\nb: !custom x\nc: !!binary aGk=\n",
 		"list:\n- # of the item\n  a: b\n# between\n- c: d\n  # before e\n  e: f\n", "a: multi\n  line\n  plain\nb: 'multi\n\n  line'\n", "x\n", "[a, b]\n", "{a: b,\n c: d}\n",
 		"a: |2\n    indented\nb: |\n  \ttab\n", "a: -\nb: '-'\nc: \"#\"\nd: 'a: b'\ne: 'a #b'\nf: '*x'\n", "a: 2020-01-01\nb: 1e3\nc: .inf\nd: 0o17\ne: 1_000\n",
+		"a: \"\\x7f\\x85\\x9f\\ufeff\"\n", "a: &a b, c\nd: [*a, {e: *a}]\n", "a: &a {b: [c]}\nd:\n  <<: *a\n  e: <<\n",
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := parseManifest(text)
-		if err != nil || m.root == nil || refers(m.root) {
+		if err != nil || m.root == nil {
+			return
+		}
+		budget := 1000
+		root, err := dereference(m.root, &budget)
+		if err != nil {
 			return
 		}
 		var before any
 		if err := m.root.Decode(&before); err != nil {
 			return // repeated keys, for one
 		}
-		m.changed = true
+		m.root, m.changed = root, true
 		if bytes.HasPrefix(bytes.TrimSpace(m.text), []byte("{")) {
 			return // printed as JSON
 		}

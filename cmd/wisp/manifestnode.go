@@ -62,7 +62,7 @@ func dereference(n *yaml.Node, budget *int) (*yaml.Node, error) {
 	fresh := *n
 	fresh.Anchor, fresh.Content = "", nil
 	for i, part := range n.Content {
-		if n.Kind == yaml.MappingNode && (part.Tag == "!!merge" || i%2 == 1 && n.Content[i-1].Tag == "!!merge") {
+		if n.Kind == yaml.MappingNode && n.Content[i&^1].Tag == "!!merge" { // of its key: a value can be << as well
 			continue
 		}
 		copied, err := dereference(part, budget)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -171,9 +172,10 @@ func (p *yamlPrinter) value(n *yaml.Node) {
 	}
 }
 
-// flow writes a node between brackets, where there is no other style.
+// flow writes a node between brackets, where there is no other style. A plain string can come from where an anchor was,
+// outside of all brackets, and then have what ends it here.
 func (p *yamlPrinter) flow(n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode && n.Line == 0 && n.ShortTag() == "!!str" {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && (n.Line == 0 || n.Style == 0 && strings.ContainsAny(n.Value, ",[]{}?")) {
 		p.quote(n.Value)
 		return
 	}
@@ -213,12 +215,20 @@ func (p *yamlPrinter) scalar(n *yaml.Node) {
 	}
 }
 
-// quote writes a string as JSON has it, which is YAML, too.
+// quote writes a string as JSON has it, which is YAML, too, if what YAML takes for no character, or for the end of a line,
+// is escaped.
 func (p *yamlPrinter) quote(text string) {
-	encoder := json.NewEncoder(&p.Buffer)
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(text) // a string, into memory
-	p.Truncate(p.Len() - 1)  // the line's end
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		if 0x7f <= r && r < 0xa0 || r == 0xfeff {
+			fmt.Fprintf(p, `\u%04x`, r)
+		} else {
+			p.WriteRune(r)
+		}
+	}
 }
 
 // literalFits reports whether a text can be written as lines. What begins with a blank needs an indicator, for
