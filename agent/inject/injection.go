@@ -74,6 +74,12 @@ func newInjection(p *Policy, pod *pod, r Request) *injection {
 		for _, v := range own.variables("WISP_OUTLETS") {
 			i.choose(bounded(v.Value, 1000))
 		}
+		for _, v := range own.variables("WISP_PORT") {
+			if portForm.fits(v.Value) {
+				i.port = v.Value // where it is, whatever this policy would have said
+				break
+			}
+		}
 	} else if i.choose(bounded(i.setting("outlets"), 1000)); len(i.outlets)+len(i.unknown) == 0 {
 		for _, o := range outlets {
 			if o.usual && i.on[o.cloud] {

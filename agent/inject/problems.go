@@ -103,10 +103,11 @@ func (i *injection) checkValues(list *problems) {
 		of   value
 		form form
 	}
+	// With a document, too, applications are told the region, the account's project and the client.
 	checks := []check{
-		{i.on[aws], i.role, roleForm}, {i.on[aws], i.region, regionForm}, {i.on[aws], i.audience[aws], audienceForm}, {i.on[aws], i.regional, boolForm},
-		{i.on[google], i.provider, providerForm}, {i.on[google], i.account, accountForm}, {i.on[google], i.quota, projectForm},
-		{i.on[entra], i.client, clientForm}, {i.on[entra], i.tenant, tenantForm},
+		{i.on[aws], i.role, roleForm}, {i.on[aws] || i.document, i.region, regionForm}, {i.on[aws], i.audience[aws], audienceForm}, {i.on[aws], i.regional, boolForm},
+		{i.on[google], i.provider, providerForm}, {i.on[google] || i.document, i.account, accountForm}, {i.on[google], i.quota, projectForm},
+		{i.on[entra] || i.document, i.client, clientForm}, {i.on[entra], i.tenant, tenantForm},
 	}
 	seen := map[string]bool{}
 	for n := range clouds {

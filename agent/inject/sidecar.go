@@ -107,7 +107,9 @@ func (i *injection) container() *sidecar {
 func (i *injection) linkLocalContainer() *sidecar {
 	return &sidecar{
 		Name: linkLocalName, Image: i.policy.image, ImagePullPolicy: i.policy.pullPolicy,
-		Args: []string{"link-local"}, Resources: i.resources(),
+		Args:      []string{"link-local"},
+		Env:       addresses(), // by which it knows the node's network, and refuses
+		Resources: i.resources(),
 		SecurityContext: securityContext{
 			ReadOnlyRootFilesystem: true,
 			Capabilities:           capabilities{Drop: []string{"ALL"}, Add: []string{"NET_ADMIN"}},
@@ -129,10 +131,15 @@ func (i *injection) resources() resources {
 	return r
 }
 
+// addresses are those of the Pod and its node, which are one if the Pod is in the node's network.
+func addresses() []variable {
+	return []variable{field("WISP_POD_IP", "status.podIP"), field("WISP_HOST_IP", "status.hostIP")}
+}
+
 // environment is the sidecar's configuration: one variable per value, so that no document is put together out of
 // what others have written.
 func (i *injection) environment() []variable {
-	list := []variable{field("WISP_POD_IP", "status.podIP"), field("WISP_HOST_IP", "status.hostIP")}
+	list := addresses()
 	add := func(name, value string) {
 		if value != "" {
 			list = append(list, variable{Name: name, Value: value})

@@ -60,11 +60,11 @@ func (a *admitter) admit(ctx context.Context, request *admissionv1.AdmissionRequ
 	if pod.empty() {
 		return response, unchanged, nil // the API server refuses it, in its own words
 	}
-	if err := pod.bounded(); err != nil {
-		return nil, failed, &malformedError{err}
-	}
-
 	result, err := a.inject(ctx, request, pod)
+	var patch []byte
+	if err == nil {
+		patch, err = encodePatch(result.Patch)
+	}
 	if refusal, ok := errors.AsType[*inject.Refusal](err); ok {
 		log := a.log.With("namespace", request.Namespace, "name", pod.Metadata.Name, "generateName", pod.Metadata.GenerateName)
 		log.Info("Pod refused", "problems", len(refusal.Problems))
@@ -84,15 +84,13 @@ func (a *admitter) admit(ctx context.Context, request *admissionv1.AdmissionRequ
 	if len(result.Patch) == 0 {
 		return response, unchanged, nil
 	}
-	if response.Patch, err = encodePatch(result.Patch); err != nil {
-		return nil, failed, err
-	}
+	response.Patch = patch
 	response.PatchType = new(admissionv1.PatchTypeJSONPatch)
 	return response, injected, nil
 }
 
-// encodePatch writes a patch as JSON. One that is too large is the fault of who made the Pod: the same long value comes into
-// each container.
+// encodePatch writes a patch as JSON. One that is too large is the fault of who made the Pod: a value of its own that is
+// extended can be six times as long in JSON.
 func encodePatch(patch []inject.Operation) ([]byte, error) {
 	text := []byte{'['}
 	for n, operation := range patch {
@@ -105,7 +103,7 @@ func encodePatch(patch []inject.Operation) ([]byte, error) {
 		}
 		text = append(text, one...)
 		if len(text) >= maxPatch {
-			return nil, &malformedError{fmt.Errorf("what the Pod lacks has more than %d bytes", maxPatch)}
+			return nil, denied("what the Pod lacks has more than %d bytes", maxPatch)
 		}
 	}
 	return append(text, ']'), nil
@@ -114,6 +112,9 @@ func encodePatch(patch []inject.Operation) ([]byte, error) {
 // inject decides with what the cache knows. Before it refuses a Pod it asks the API server: what the Pod lacks may have been put
 // right a moment ago, in one kubectl apply with the Pod.
 func (a *admitter) inject(ctx context.Context, request *admissionv1.AdmissionRequest, pod *podHead) (*inject.Result, error) {
+	if err := pod.bounded(); err != nil {
+		return nil, err
+	}
 	account := pod.Spec.ServiceAccountName
 	if account == "" {
 		account = "default" // the ServiceAccount plugin, which sets it, is off

@@ -57,14 +57,14 @@ func (d *directory) synced() bool {
 func (d *directory) look(ctx context.Context, namespace, account string, live bool) (owner, error) {
 	a, err := d.accounts.get(ctx, namespace, account, live)
 	if apierrors.IsNotFound(err) {
-		return owner{}, absent("the ServiceAccount %s does not exist in the namespace %s", account, namespace)
+		return owner{}, denied("the ServiceAccount %s does not exist in the namespace %s", account, namespace)
 	}
 	if err != nil {
 		return owner{}, fmt.Errorf("get the ServiceAccount %s/%s: %w", namespace, account, err)
 	}
 	n, err := d.namespaces.get(ctx, "", namespace, live)
 	if apierrors.IsNotFound(err) {
-		return owner{}, absent("the namespace %s does not exist", namespace)
+		return owner{}, denied("the namespace %s does not exist", namespace)
 	}
 	if err != nil {
 		return owner{}, fmt.Errorf("get the namespace %s: %w", namespace, err)
@@ -72,7 +72,8 @@ func (d *directory) look(ctx context.Context, namespace, account string, live bo
 	return owner{account: inject.Account{Name: account, Annotations: a.Annotations}, namespaceLabels: n.Labels}, nil
 }
 
-func absent(format string, args ...any) error {
+// denied is a refusal for one reason.
+func denied(format string, args ...any) error {
 	return &inject.Refusal{Problems: []string{fmt.Sprintf(format, args...)}}
 }
 

@@ -52,18 +52,18 @@ func (p *podHead) empty() bool {
 	return p.Spec.Containers == nil || is && len(list) == 0
 }
 
-// bounded says what is more than any Pod has, and would cost more than a review may.
+// bounded refuses what is more than any Pod has, and would cost more than a review may.
 func (p *podHead) bounded() error {
 	initial, _ := p.Spec.InitContainers.([]any)
 	others, _ := p.Spec.Containers.([]any)
 	if n := len(initial) + len(others); n > maxContainers {
-		return fmt.Errorf("the Pod has %d containers, and %d are the most", n, maxContainers)
+		return denied("the Pod has %d containers, and %d are the most", n, maxContainers)
 	}
 	for _, c := range slices.Concat(initial, others) {
 		members, _ := c.(map[string]any)
 		name, _ := members["name"].(string)
 		if n := utf8.RuneCountInString(name); n > maxName {
-			return fmt.Errorf("the name of a container has %d characters, and %d are the most", n, maxName)
+			return denied("the name of a container has %d characters, and %d are the most", n, maxName)
 		}
 	}
 	return nil

@@ -237,13 +237,35 @@ func TestLongAnswersAreCut(t *testing.T) {
 	}
 }
 
+// A few bytes of a Pod can ask for a lot.
+func TestTooMuchOfAPod(t *testing.T) {
+	with := goodWith(t)
+	h := newShopHandler(t, newLogLines())
+	most := with(`[{"name":"app"}]`, `[{"name":"`+strings.Repeat("a", maxName)+`"}`+strings.Repeat(`,{}`, maxContainers-1)+"]")
+	if response, patch := answered(t, post(h, most)); !response.Allowed || patch == nil {
+		t.Errorf("the largest Pod is answered with %+v", response)
+	}
+	for _, test := range []struct{ name, body, want string }{
+		{"more containers than any Pod has", with(`[{"name":"app"}]`, `[{"name":"app"}`+strings.Repeat(`,{}`, maxContainers)+"]"), "the Pod has 1001 containers, and 1000 are the most"},
+		{"more containers in two lists", with(`"containers":[`, `"initContainers":[{}`+strings.Repeat(`,{}`, maxContainers-1)+`],"containers":[`), "the Pod has 1001 containers, and 1000 are the most"},
+		{"a long name", with(`"app"`, `"`+strings.Repeat("a", maxName+1)+`"`), "the name of a container has 254 characters, and 253 are the most"},
+		{"a value that is longer in JSON", with(`{"name":"app"}`, `{"name":"app","env":[{"name":"NO_PROXY","value":"`+strings.Repeat("<", maxPatch/6)+`"}]}`), "what the Pod lacks has more than 3145728 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			response, patch := answered(t, post(h, test.body))
+			if want := "wisp cannot be injected: " + test.want; response.Allowed || patch != nil || response.Result.Message != want {
+				t.Errorf("the answer is %+v, want a refusal: %s", response, want)
+			}
+		})
+	}
+}
+
 func TestBadReviews(t *testing.T) {
 	with := goodWith(t)
 	object := good[strings.Index(good, `{"kind":"Pod"`) : len(good)-2]
 	log := newLogLines()
 	h := newShopHandler(t, log)
 	answered(t, post(h, good))
-	answered(t, post(h, with(`[{"name":"app"}]`, `[{"name":"`+strings.Repeat("a", maxName)+`"}`+strings.Repeat(`,{}`, maxContainers-1)+"]")))
 	for _, test := range []struct {
 		name, body string
 		change     func(*http.Request)
@@ -269,10 +291,6 @@ func TestBadReviews(t *testing.T) {
 		{"labels that are none", with(`"labels":{`, `"labels":{"a":1,`), nil, 400, "the request's object is not a Pod"},
 		{"containers that are none", with(`[{"name":"app"}]`, `{"name":"app"}`), nil, 400, "the Pod cannot be read"},
 		{"nine hundred containers that are none", with(`[{"name":"app"}]`, "["+strings.Repeat("1,", 900)+"1]"), nil, 400, "the Pod cannot be read"},
-		{"more containers than any Pod has", with(`[{"name":"app"}]`, `[{"name":"app"}`+strings.Repeat(`,{}`, maxContainers)+"]"), nil, 400, "the Pod has 1001 containers, and 1000 are the most"},
-		{"more containers in two lists", with(`"containers":[`, `"initContainers":[{}`+strings.Repeat(`,{}`, maxContainers-1)+`],"containers":[`), nil, 400, "the Pod has 1001 containers, and 1000 are the most"},
-		{"a long name", with(`"app"`, `"`+strings.Repeat("a", maxName+1)+`"`), nil, 400, "the name of a container has 254 characters, and 253 are the most"},
-		{"much for each container", with(`"labels"`, `"annotations":{"wisp-sidecar.github.io/config":"{}","wisp-sidecar.github.io/outlets":"imds","wisp-sidecar.github.io/aws-region":"`+strings.Repeat("a", maxPatch/2)+`"},"labels"`), nil, 400, "what the Pod lacks has more than 3145728 bytes"},
 		{"YAML", good, func(r *http.Request) { r.Header.Set("Content-Type", "application/yaml") }, 415, "the Content-Type is not application/json"},
 		{"no Content-Type", good, func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "the Content-Type is not application/json"},
 		{"GET", "", func(r *http.Request) { r.Method = "GET" }, 405, "Method Not Allowed"},

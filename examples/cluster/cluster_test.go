@@ -79,6 +79,7 @@ func (c *cluster) install(t *testing.T, v values) (image string) {
 	t.Helper()
 	image = c.deploy(t, v)
 	c.await(t, "the values to take effect", func(ctx context.Context) error { return c.injectsWith(ctx, image) })
+	c.await(t, "refusals to take effect", c.refuses)
 	return image
 }
 
@@ -113,6 +114,16 @@ func (c *cluster) injectsWith(ctx context.Context, image string) error {
 		err = fmt.Errorf("the sidecar's image is %q, want %q", sidecar(made), image)
 	}
 	return err
+}
+
+// refuses is an error unless Pods are refused for what is wrong with them: the policy that does that is another object than
+// the one that injects, and takes its own time.
+func (c *cluster) refuses(ctx context.Context) error {
+	misspelled := strings.Replace(string(canary()), prefix+"aws-region", prefix+"aws-regoin", 1)
+	if _, err := c.create(ctx, "canary", []byte(misspelled)); !strings.HasPrefix(sentence(err), refusal) {
+		return fmt.Errorf("a misspelled annotation is answered with %v", err)
+	}
+	return nil
 }
 
 // uninstall removes the release.

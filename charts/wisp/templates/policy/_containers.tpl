@@ -32,6 +32,11 @@ The Pod's containers, in CEL, for the mutating policy and the one that warns. A 
   expression: |-
     variables.sidecars.map(c, c.container.?env.orValue([])).flatten().filter(v, v.name == 'WISP_OUTLETS').map(v, v.?value.orValue(''))
     .filter(list, list.size() <= 1000).map(list, list.split(',').map(o, o.trim()).filter(o, o != '')).flatten().map(o, string(o))
+# Where its outlets are, whatever these values say.
+- name: injectedPort
+  expression: |-
+    variables.sidecars.map(c, c.container.?env.orValue([])).flatten().filter(v, v.name == 'WISP_PORT').map(v, string(v.?value.orValue('')))
+    .filter(p, p.size() <= 5 && p.matches('^[1-9][0-9]{3,4}$') && int(p) >= 1024 && int(p) <= 65535)[?0].orValue('')
 # Who is left out stands in annotations, which are not read at all if they are very long: what is done with long lists costs
 # seconds, and no limit counts that. They are refused, see forms.
 - name: skipped

@@ -106,7 +106,7 @@ its own.
 
 - name: port
   expression: |-
-    variables.given.port.value != '' ? variables.given.port.value : '{{ int .Values.port }}'
+    variables.injectedPort != '' ? variables.injectedPort : variables.given.port.value != '' ? variables.given.port.value : '{{ int .Values.port }}'
 - name: healthPort
   expression: |-
     variables.given.healthPort.value != '' ? variables.given.healthPort.value : '{{ int .Values.healthPort }}'

@@ -87,6 +87,13 @@ map have to say dyn. What is misspelled here, the API server refuses as soon as 
 - name: limits
   expression: |-
     {{ include "wisp.cel.resources" (dict "values" .Values.resources.limits "cpu" "limitsCPU" "memory" "limitsMemory") }}
+# Those of the Pod and its node, which are one if the Pod is in the node's network.
+- name: addresses
+  expression: |-
+    [
+      {'name': dyn('WISP_POD_IP'), 'valueFrom': dyn({'fieldRef': {'fieldPath': 'status.podIP'}})},
+      {'name': dyn('WISP_HOST_IP'), 'valueFrom': dyn({'fieldRef': {'fieldPath': 'status.hostIP'}})}
+    ]
 - name: sidecar
   expression: |-
     {
@@ -95,10 +102,7 @@ map have to say dyn. What is misspelled here, the API server refuses as soon as 
       'args': dyn(variables.document ? ['run', '--config', '/var/run/secrets/wisp/wisp.yaml'] : ['run']),
       'restartPolicy': dyn('Always'),
       'env': dyn(
-        [
-          {'name': dyn('WISP_POD_IP'), 'valueFrom': dyn({'fieldRef': {'fieldPath': 'status.podIP'}})},
-          {'name': dyn('WISP_HOST_IP'), 'valueFrom': dyn({'fieldRef': {'fieldPath': 'status.hostIP'}})}
-        ]
+        variables.addresses
         + variables.sidecarSettings.map(v, {'name': dyn(v[0]), 'value': dyn(v[1])})
         + ('appService' in variables.outlets ? [
           {'name': dyn('IDENTITY_HEADER'), 'valueFrom': dyn({'fieldRef': {'fieldPath': 'metadata.uid'}})}
@@ -132,6 +136,7 @@ map have to say dyn. What is misspelled here, the API server refuses as soon as 
       'name': dyn('wisp-link-local'),
       {{- include "wisp.cel.image" . | nindent 6 }}
       'args': dyn(['link-local']),
+      'env': dyn(variables.addresses),
       'resources': dyn({'requests': variables.requests, 'limits': variables.limits}),
       'securityContext': dyn({
         'allowPrivilegeEscalation': dyn(false), 'readOnlyRootFilesystem': dyn(true),

@@ -11,7 +11,8 @@ in the same words.
       'link-local', 'allow-bypass', 'token-expiration', 'aws-role-arn', 'aws-region', 'aws-audience',
       'google-audience', 'google-service-account', 'azure-client-id', 'azure-tenant-id'
     ])).map(key, string(key)).sort().map(key, 'annotation ' + key + ' is not known')
-# The form of each value that is in use: what it has to match, and, of numbers, from where to where it may be.
+# The form of each value that is in use: what it has to match, and, of numbers, from where to where it may be. With a document, too,
+# applications are told the region, the account's project and the client.
 - name: forms
   expression: |-
     (variables.given.outlets.value.size() > 1000 ? [variables.given.outlets.value] : variables.outlets).map(o, {'key': 'wisp-sidecar.github.io/outlets', 'value': o,
@@ -32,9 +33,13 @@ in the same words.
       'form': '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?=[!-~]{1,256}$', 'want': 'NAME=AUDIENCE'})
     + (!variables.awsOn ? [] : [
       {'key': variables.given.awsRole.key, 'value': variables.given.awsRole.value,
-        'form': '^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$', 'longest': '640', 'want': 'a role ARN'},
+        'form': '^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$', 'longest': '640', 'want': 'a role ARN'}
+    ])
+    + (!variables.awsOn && !variables.document ? [] : [
       {'key': variables.given.awsRegion.key, 'value': variables.given.awsRegion.value,
-        'form': '^[a-z0-9]+(-[a-z0-9]+)*$', 'longest': '40', 'want': 'a region such as eu-west-1'},
+        'form': '^[a-z0-9]+(-[a-z0-9]+)*$', 'longest': '40', 'want': 'a region such as eu-west-1'}
+    ])
+    + (!variables.awsOn ? [] : [
       {'key': variables.given.awsAudience.key, 'value': variables.given.awsAudience.value,
         'form': '^[!-~]{1,256}$', 'want': 'an audience'},
       {'key': variables.given.awsRegionalEndpoints.key, 'value': variables.given.awsRegionalEndpoints.value,
@@ -45,17 +50,23 @@ in the same words.
         'form': '^(//iam[.]googleapis[.]com/projects/[0-9]{1,20}/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}'
           + '|//iam[.]googleapis[.]com/locations/[a-z0-9-]{1,30}/workforcePools/[a-z0-9-]{6,63}/providers/[a-z0-9-]{4,32}'
           + '|identitynamespace:[a-z0-9.-]{1,100}[.]svc[.]id[.]goog:https://[A-Za-z0-9./:_~-]{1,300})$',
-        'want': '//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or identitynamespace:POOL:URL'},
+        'want': '//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, or identitynamespace:POOL:URL'}
+    ])
+    + (!variables.googleOn && !variables.document ? [] : [
       {'key': variables.given.googleAccount.key, 'value': variables.given.googleAccount.value,
         'form': '^([a-z0-9-]{6,30}@[a-z0-9.-]{1,100}[.]iam[.]gserviceaccount[.]com|[0-9]{1,20}-compute@developer[.]gserviceaccount[.]com'
           + '|[a-z0-9.-]{1,100}@appspot[.]gserviceaccount[.]com|[0-9]{10,30})$',
-        'want': 'the e-mail of a service account'},
+        'want': 'the e-mail of a service account'}
+    ])
+    + (!variables.googleOn ? [] : [
       {'key': variables.given.googleQuotaProject.key, 'value': variables.given.googleQuotaProject.value,
         'form': '^[a-z0-9][a-z0-9.:-]{0,62}$', 'want': 'a project'}
     ])
-    + (!variables.azureOn ? [] : [
+    + (!variables.azureOn && !variables.document ? [] : [
       {'key': variables.given.azureClient.key, 'value': variables.given.azureClient.value,
-        'form': '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$', 'want': 'a client id'},
+        'form': '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$', 'want': 'a client id'}
+    ])
+    + (!variables.azureOn ? [] : [
       {'key': variables.given.azureTenant.key, 'value': variables.given.azureTenant.value,
         'form': '^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.]){1,10}[A-Za-z]{2,63})$',
         'longest': '253', 'want': 'a tenant'}
