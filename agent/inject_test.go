@@ -139,7 +139,7 @@ func compareVariables(t *testing.T, whose string, was, is, want map[string]strin
 	skipped := map[string][]string{
 		"skip_containers/logs": nil, "skip_containers/setup": nil, "skip_containers_semicolons/logs": nil, "skip_containers_semicolons/setup": nil,
 		"skip_all/app": nil, "bypass_skipped/app": nil, "taken_mount/logs": nil, "classic/setup": nil,
-		"already_injected/wisp": nil, "late_container/wisp": nil, "classic_late/wisp": nil, "classic_late/setup": nil,
+		"already_injected/wisp": nil, "late_container/wisp": nil, "late_container_elsewhere/wisp": nil, "classic_late/wisp": nil, "classic_late/setup": nil,
 		"bypass_skipped/logs": {"AWS"}, "skip_vendor/logs": {"AWS", "GCE", "GOOGLE"}, "skip_vendor/setup": {"AWS", "GCE", "GOOGLE"},
 	}
 	if prefixes, ok := skipped[whose]; ok {
