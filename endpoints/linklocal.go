@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// IsLinkLocal reports whether clients look for a cloud's metadata service at this address: that of all clouds,
-// those of Amazon ECS and of EKS, and EC2's and EKS's in IPv6. wisp can take its place in a Pod whose loopback
+// IsLinkLocal reports whether clients look for a metadata service at this address: that of machines of all clouds,
+// those of container services, and both in IPv6. wisp can take its place in a Pod whose loopback
 // interface has the address, so that nobody outside of the Pod reaches it.
 func IsLinkLocal(ip netip.Addr) bool {
 	switch ip.String() {

@@ -93,7 +93,7 @@ func (i *injection) container() *sidecar {
 	if i.classic {
 		// The kubelet starts the next container when the hook is through.
 		s.Lifecycle = new(lifecycle)
-		s.Lifecycle.PostStart.Exec.Command = []string{"/wisp", "wait", "--timeout", "600s"}
+		s.Lifecycle.PostStart.Exec.Command = []string{"/wisp", "wait", "--timeout", strconv.Itoa(i.policy.startupSeconds) + "s"}
 		return s
 	}
 	s.RestartPolicy = "Always"

@@ -35,7 +35,7 @@ func TestReadme(t *testing.T) {
 	c.namespace(t, "default", nil)
 	for _, block := range blocks {
 		last := ""
-		for _, command := range commands(block[1]) {
+		for _, command := range commands(strings.ReplaceAll(block[1], "dist/wisp", programs["wisp"])) {
 			last = shell(command)
 			if strings.HasPrefix(command, "helm install ") {
 				// A reader is not as fast as this test.
@@ -104,7 +104,7 @@ func (c *cluster) shell(t *testing.T) func(commands string) string {
 	kubectl, err := control.Tool(t.Context(), "apiserver", "kubectl")
 	must(t, err)
 	path := t.TempDir()
-	for name, program := range map[string]string{"helm": c.helm, "kubectl": kubectl, "wisp": programs["wisp"]} {
+	for name, program := range map[string]string{"helm": c.helm, "kubectl": kubectl} {
 		must(t, os.Symlink(program, filepath.Join(path, name)))
 	}
 	return func(commands string) string {
