@@ -129,18 +129,23 @@ func waiting(t *testing.T, h http.Handler, review string, change func(*http.Requ
 	return time.Since(begin)
 }
 
+// stuck is a handler in which reviews say that they have begun, and end when goOn is closed.
+func stuck(maxInFlight int) (h http.Handler, begun <-chan struct{}, goOn chan<- struct{}) {
+	begins, ends := make(chan struct{}), make(chan struct{})
+	return newHandler(handlerOptions{
+		Admit: func(context.Context, *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+			begins <- struct{}{}
+			<-ends
+			return nil, "", errors.New("enough")
+		},
+		MaxInFlight: maxInFlight, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
+	}), begins, ends
+}
+
 // A review gives up a little before its API server does.
 func TestReviewsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun, goOn := make(chan string), make(chan struct{})
-		h := newHandler(handlerOptions{
-			Admit: func(_ context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
-				begun <- r.Name
-				<-goOn
-				return nil, "", errors.New("enough")
-			},
-			MaxInFlight: 2, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
-		})
+		h, begun, goOn := stuck(2)
 		ended := make(chan int)
 		for range 2 {
 			go func() { ended <- post(h, readReview(t, "injected")).Code }()
@@ -168,15 +173,7 @@ func TestReviewsInFlight(t *testing.T) {
 // A review that fills the room for bodies makes the next one wait, however few there are.
 func TestBodiesInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun, goOn := make(chan string), make(chan struct{})
-		h := newHandler(handlerOptions{
-			Admit: func(_ context.Context, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
-				begun <- r.Name
-				<-goOn
-				return nil, "", errors.New("enough")
-			},
-			MaxInFlight: 100, Draining: func() bool { return false }, Log: newLogLines().logger(), Meters: newMeters(),
-		})
+		h, begun, goOn := stuck(100)
 		large := readReview(t, "injected")
 		large += strings.Repeat(" ", maxBody-len(large))
 		ended := make(chan int)
