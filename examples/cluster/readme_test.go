@@ -35,7 +35,7 @@ func TestReadme(t *testing.T) {
 	c.namespace(t, "default", nil)
 	for _, block := range blocks {
 		last := ""
-		for _, command := range commands(strings.ReplaceAll(block[1], "dist/wisp", programs["wisp"])) {
+		for _, command := range commands(block[1]) {
 			last = shell(command)
 			if strings.HasPrefix(command, "helm install ") {
 				// A reader is not as fast as this test.
@@ -109,6 +109,7 @@ func (c *cluster) shell(t *testing.T) func(commands string) string {
 	}
 	return func(commands string) string {
 		t.Helper()
+		commands = strings.ReplaceAll(commands, "dist/wisp", programs["wisp"]) // which make build makes
 		shell := exec.CommandContext(t.Context(), "sh", "-euc", commands)
 		shell.Dir = "../.."
 		shell.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"), "KUBECONFIG="+c.kubeconfig, "HOME="+path)
