@@ -89,13 +89,24 @@ func (p *keyPair) look() {
 }
 
 // read returns both files. The kubelet swaps the whole directory ..data, which is therefore resolved once for both: else
-// they might be of two pairs.
+// they might be of two pairs. It then removes the old one, possibly under the reader's hands, who looks at the new one then.
 func (p *keyPair) read() (chain, key []byte, err error) {
-	dir := p.Dir
-	if data, err := filepath.EvalSymlinks(filepath.Join(dir, "..data")); err == nil {
-		dir = data
+	for dir := p.directory(); ; {
+		var chainErr, keyErr error
+		chain, chainErr = os.ReadFile(filepath.Join(dir, "tls.crt"))
+		key, keyErr = os.ReadFile(filepath.Join(dir, "tls.key"))
+		now := p.directory()
+		if now == dir {
+			return chain, key, errors.Join(chainErr, keyErr)
+		}
+		dir = now
 	}
-	chain, chainErr := os.ReadFile(filepath.Join(dir, "tls.crt"))
-	key, keyErr := os.ReadFile(filepath.Join(dir, "tls.key"))
-	return chain, key, errors.Join(chainErr, keyErr)
+}
+
+// directory returns where the files are, with the link ..data resolved if there is one.
+func (p *keyPair) directory() string {
+	if data, err := filepath.EvalSymlinks(filepath.Join(p.Dir, "..data")); err == nil {
+		return data
+	}
+	return p.Dir
 }

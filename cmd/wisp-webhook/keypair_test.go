@@ -4,15 +4,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -215,5 +218,46 @@ func TestKeyPairComesLate(t *testing.T) {
 	volume.write(t, chain, key)
 	if _, err := p.current(); err != nil {
 		t.Errorf("current(): %v", err)
+	}
+}
+
+// The kubelet removes the old folder as soon as it has swapped the link, which may be between the reads of the two files.
+func TestKeyPairIsSwappedWhileItIsRead(t *testing.T) {
+	ca := newAuthority(t)
+	volume := &secretVolume{dir: t.TempDir()}
+	chain, key := ca.issue(t, 1, time.Now().Add(time.Hour))
+	volume.write(t, chain, key)
+	slow := filepath.Join(volume.dir, "..data", "tls.crt") // whose reader waits for a writer
+	if err := errors.Join(os.Remove(slow), syscall.Mkfifo(slow, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	m := newMeters()
+	p := newKeyPair(keyPairOptions{Dir: volume.dir, Now: time.Now, Log: newLogLines().logger(), Meters: m})
+	type answer struct {
+		pair *tls.Certificate
+		err  error
+	}
+	answers := make(chan answer)
+	go func() {
+		pair, err := p.current()
+		answers <- answer{pair, err}
+	}()
+	first, err := os.OpenFile(slow, os.O_WRONLY, 0) // waits for the reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, nextKey := ca.issue(t, 2, time.Now().Add(time.Hour))
+	volume.write(t, next, nextKey)
+	if _, err := first.Write(chain); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answers; got.err != nil || got.pair.Leaf.SerialNumber.Int64() != 2 {
+		t.Errorf("current() = %v, %v, want the certificate with the serial number 2", got.pair, got.err)
+	}
+	if got := m.reloads("failure").Get(); got != 0 {
+		t.Errorf("%d failed reloads are counted, want none", got)
 	}
 }
