@@ -68,10 +68,9 @@ func newWebhook(o webhookOptions) *webhook {
 // Quit makes Run end in good order. It may be called more than once.
 func (w *webhook) Quit() { w.quitOnce.Do(func() { close(w.quit) }) }
 
-// Run answers reviews on l, and probes on health, both of which it closes, until ctx ends or, in good order,
-// Quit is called.
-func (w *webhook) Run(ctx context.Context, l, health net.Listener) error {
-	reviews := &http.Server{
+// servers makes both servers, with what a client may take of their time and memory.
+func (w *webhook) servers() (reviews, probes *http.Server) {
+	reviews = &http.Server{
 		Handler: newHandler(handlerOptions{
 			Admit:       (&admitter{policy: w.options.Policy, look: w.directory.look, log: w.options.Log}).admit,
 			MaxInFlight: w.options.MaxInFlight,
@@ -88,7 +87,7 @@ func (w *webhook) Run(ctx context.Context, l, health net.Listener) error {
 	// A review needs HTTP/1.1 and no more; without HTTP/2 there are no floods of its own kind.
 	reviews.Protocols = new(http.Protocols)
 	reviews.Protocols.SetHTTP1(true)
-	probes := &http.Server{Handler: w.probes()}
+	probes = &http.Server{Handler: w.probes()}
 	for _, server := range []*http.Server{reviews, probes} {
 		server.ReadHeaderTimeout = readHeaderTimeout
 		server.ReadTimeout = readTimeout
@@ -97,7 +96,13 @@ func (w *webhook) Run(ctx context.Context, l, health net.Listener) error {
 		server.MaxHeaderBytes = maxHeaderBytes
 		server.ErrorLog = slog.NewLogLogger(w.options.Log.Handler(), slog.LevelDebug)
 	}
+	return reviews, probes
+}
 
+// Run answers reviews on l, and probes on health, both of which it closes, until ctx ends or, in good order,
+// Quit is called.
+func (w *webhook) Run(ctx context.Context, l, health net.Listener) error {
+	reviews, probes := w.servers()
 	running, stop := context.WithCancel(ctx)
 	group, running := errgroup.WithContext(running)
 	group.Go(func() error { return served(reviews.ServeTLS(l, "", "")) })
