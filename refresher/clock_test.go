@@ -165,6 +165,24 @@ func TestSuspendIsNoStep(t *testing.T) {
 	})
 }
 
+// A process may be stopped anywhere, also between the readings of the two clocks.
+func TestStopBetweenTheReadingsIsNoStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.hear(0)
+		stop := 9 * time.Hour
+		b.Elapsed = func() time.Duration {
+			b.pass(stop)
+			stop = 0
+			return b.elapsed
+		}
+		b.compare()
+		if now := b.read(); now.jumps != 0 || !now.synced {
+			t.Errorf("after a stop of 9h: %d jumps, synced %v, want none and still synced", now.jumps, now.synced)
+		}
+	})
+}
+
 // Where the elapsed clock stands still meanwhile, the wall clock seems to have stepped.
 func TestSuspendWithoutBootTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -28,7 +28,7 @@ func TestExpiredTokenIsNotSent(t *testing.T) {
 		f := newFile(numbered(1)) // good for an hour, never renewed
 		c := &cloud{service: &service{life: time.Hour}, judge: strict}
 		i := run(t, refresher.IdentityOptions{Source: f, Exchanger: c, Floor: floor})
-		time.Sleep(59*time.Minute + 49*time.Second)
+		time.Sleep(59*time.Minute + 50*time.Second) // until it has ten seconds left: from then on it stays at home
 		if i.Status().State != refresher.Fresh {
 			t.Fatalf("status = %+v, want fresh", i.Status())
 		}

@@ -158,7 +158,7 @@ func TestFleetIsThrottled(t *testing.T) {
 func TestFleetOutlivesOutages(t *testing.T) {
 	const n, capacity, floor = 1_000, 50, 15 * time.Minute
 	// A twentieth of the Pods each second, and what luck adds to that in an hour of seconds.
-	most := n/20 + 4*int(math.Sqrt(n/20))
+	most := n/20 + 6*int(math.Sqrt(n/20))
 	for _, c := range []struct {
 		lasts time.Duration
 		least time.Duration // remaining life that no Pod falls below

@@ -153,8 +153,8 @@ func TestRotationEverySecondWhileRefused(t *testing.T) {
 					source.write(numbered(n), nil)
 				}
 				synctest.Wait()
-				// Refused tokens are tried again every 30s on average anyway.
-				if extra := c.calls() - before; extra > 10 {
+				// Refused tokens are tried again every 30s on average anyway, which one run in a million does nine times a minute.
+				if extra := c.calls() - before; extra > 15 {
 					t.Errorf("%d exchanges in a minute of rotations, at %v", extra, c.since(start)[before:])
 				}
 				log := c.exchanges()

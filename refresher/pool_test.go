@@ -232,6 +232,7 @@ func TestIDTokens(t *testing.T) {
 		if got := c.calls() - before; got != 1 {
 			t.Errorf("%d exchanges for 1000 callers, want 1", got)
 		}
+		synctest.Wait() // the callers have it before OnAttempt does
 		if ok, _ := seen.Load(audience); ok != true {
 			t.Errorf("OnAttempt saw %v for the audience, want success", ok)
 		}

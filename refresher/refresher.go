@@ -143,7 +143,7 @@ func (r *Refresher) adopt(now reading) {
 			s.next, r.wakeAfter = next, next+wakeInterval
 		}
 	}
-	if r.forced.Swap(false) && !s.dormant {
+	if r.forced.Swap(false) && !s.dormant && !s.justTried(now) { // one who asks may have looked before the last attempt began
 		s.next = min(s.next, now.elapsed)
 	}
 	if now.jumps != r.jumps {
@@ -235,7 +235,7 @@ func (r *Refresher) Wake() {
 // OnDemand). The present credential stays until the new one is there.
 func (r *Refresher) Refresh() bool {
 	s := r.current.Load()
-	if s.flying || s.dormant || s.attempted && r.clock.read().elapsed-s.attempt < forcedInterval {
+	if s.flying || s.dormant || s.justTried(r.clock.read()) {
 		return false
 	}
 	r.forced.Store(true)

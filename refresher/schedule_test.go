@@ -131,7 +131,7 @@ func TestBelievedLifetime(t *testing.T) {
 // The point of refresh is drawn from the whole window and never from outside it.
 func TestRefreshPointStaysInItsWindow(t *testing.T) {
 	lo, hi := refreshWindow(time.Hour, 15*time.Minute)
-	r := New(nil, Options{Floor: 15 * time.Minute})
+	r := New(nil, Options{Floor: 15 * time.Minute, Clock: newBench().Clock})
 	least, most := hi, lo
 	for range 2_000 {
 		now := r.clock.read()
@@ -141,7 +141,7 @@ func TestRefreshPointStaysInItsWindow(t *testing.T) {
 		}
 		s := r.current.Load()
 		age := s.next - now.elapsed
-		if age < lo-time.Second || age > hi {
+		if age < lo || age > hi {
 			t.Fatalf("refresh due at the age of %v, outside [%v, %v]", age, lo, hi)
 		}
 		least, most = min(least, age), max(most, age)

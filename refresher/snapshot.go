@@ -39,6 +39,11 @@ func (s *snapshot) left(now reading) time.Duration {
 // usable: it may be handed out.
 func (s *snapshot) usable(now reading) bool { return s.has() && s.left(now) >= s.minimum }
 
+// justTried: an attempt began so recently that nobody may force another one.
+func (s *snapshot) justTried(now reading) bool {
+	return s.attempted && now.elapsed-s.attempt < forcedInterval
+}
+
 // denied: asking again soon cannot help.
 func (s *snapshot) denied() bool { return s.failure != nil && s.failure.Class == Denied }
 

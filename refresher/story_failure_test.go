@@ -113,7 +113,7 @@ func TestBadCredentials(t *testing.T) {
 				}
 				before := s.calls()
 				time.Sleep(10 * time.Minute)
-				if more := s.calls() - before; more > 60 { // they cluster before the floor
+				if more := s.calls() - before; more > 80 { // they cluster before the floor: 17 on average, one run in 20,000 has 50
 					t.Errorf("%d exchanges in ten minutes", more)
 				}
 			})
@@ -187,17 +187,20 @@ func TestExchangesInAnHourOfFailure(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				const failing = 10 // so that luck evens out
 				s := &service{answer: failFrom(1, c.err)}
 				healthy := &service{life: time.Hour}
 				clock := &refresher.Clock{}
-				s.start(t, refresher.Options{Floor: floor, Clock: clock})
+				for range failing {
+					s.start(t, refresher.Options{Floor: floor, Clock: clock})
+				}
 				other := healthy.start(t, refresher.Options{Floor: floor, Clock: clock})
 				for range 3600 {
 					time.Sleep(time.Second)
 					mustGet(t, other, time.Nanosecond)
 				}
-				if s.calls() > c.most {
-					t.Errorf("%d exchanges in an hour, want at most %d", s.calls(), c.most)
+				if s.calls() > failing*c.most {
+					t.Errorf("%d exchanges of %d identities in an hour, want at most %d of each", s.calls(), failing, c.most)
 				}
 				if healthy.calls() > 3 {
 					t.Errorf("the healthy identity made %d exchanges in an hour", healthy.calls())

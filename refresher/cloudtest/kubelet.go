@@ -216,6 +216,11 @@ func (k *Kubelet) writeData(root *os.Root, data string, files []projectedFile) e
 		if err := root.MkdirAll(path.Dir(name), k.o.DirMode.Perm()); err != nil {
 			return err
 		}
+		for dir := path.Dir(name); dir != data; dir = path.Dir(dir) {
+			if err := root.Chmod(dir, k.o.DirMode); err != nil {
+				return err
+			}
+		}
 		if err := root.WriteFile(name, f.content, k.o.Mode); err != nil {
 			return err
 		}

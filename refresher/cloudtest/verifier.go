@@ -171,7 +171,7 @@ func sortClaims(claims map[string]any) (Verified, error) {
 }
 
 // numericDate takes whole seconds only: AWS does, and a client that satisfies the strictest
-// satisfies all.
+// satisfies all. It is in UTC, so that refusals read the same everywhere.
 func numericDate(claim any) time.Time {
 	number, ok := claim.(json.Number)
 	if !ok {
@@ -181,7 +181,7 @@ func numericDate(claim any) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	return time.Unix(seconds, 0)
+	return time.Unix(seconds, 0).UTC()
 }
 
 // signature looks for a published key that verifies the token.

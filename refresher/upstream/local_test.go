@@ -1,10 +1,11 @@
 package upstream_test
 
 import (
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/wisp-sidecar/wisp/refresher"
@@ -50,9 +51,14 @@ func TestLocalURLs(t *testing.T) {
 
 // A name of this machine is as good as what it resolves to, and no proxy is asked.
 func TestLocalHTTP(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	listener, err := net.Listen("tcp", ":0") // of both families: on 127.0.0.1 alone, ::1 might be somebody else's
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("here"))
-	}))
+	})}}
+	server.Start()
 	defer server.Close()
 	proxied := func(*http.Request) (*url.URL, error) {
 		t.Error("a proxy was asked for")
@@ -63,7 +69,7 @@ func TestLocalHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := transport.Local().Client()
-	resp, err := client.Get(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
+	resp, err := client.Get(fmt.Sprintf("http://localhost:%d/", listener.Addr().(*net.TCPAddr).Port))
 	if err != nil {
 		t.Fatal(err)
 	}

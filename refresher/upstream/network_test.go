@@ -21,13 +21,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wisp-sidecar/wisp/refresher"
 	"github.com/wisp-sidecar/wisp/refresher/upstream"
 )
 
-// An authority issues certificates for 127.0.0.1, and only for it.
+// An authority issues certificates.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -64,13 +65,16 @@ func newAuthority(t *testing.T) authority {
 	return authority{cert: cert, key: key, file: file}
 }
 
-func (a authority) issue(t *testing.T, notAfter time.Time) tls.Certificate {
+var loopback, elsewhere = net.IPv4(127, 0, 0, 1), net.IPv4(192, 0, 2, 1)
+
+// issue makes a certificate for an address, which ends some time from now.
+func (a authority) issue(t *testing.T, address net.IP, ends time.Duration) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2),
 		NotBefore:    time.Now().Add(-2 * time.Hour),
-		NotAfter:     notAfter,
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotAfter:     time.Now().Add(ends),
+		IPAddresses:  []net.IP{address},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, a.key.Public(), a.key)
 	if err != nil {
@@ -79,7 +83,8 @@ func (a authority) issue(t *testing.T, notAfter time.Time) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.key}
 }
 
-// serve starts a TLS server on 127.0.0.1.
+// serve starts a TLS server on 127.0.0.1. Its tests run in bubbles, in which time stands still while anybody waits for a connection:
+// however slow the machine is, the transport's time limits do not pass.
 func serve(t *testing.T, config *tls.Config, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -97,125 +102,132 @@ func refuseAll(t *testing.T) http.HandlerFunc {
 }
 
 func TestCAFileIsTrusted(t *testing.T) {
-	ca := newAuthority(t)
-	server := serve(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))}},
-		func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Accept-Encoding") != "" {
-				t.Errorf("Accept-Encoding = %q, want none", r.Header.Get("Accept-Encoding"))
-			}
-			_, _ = io.WriteString(w, "hello")
-		})
-	body, facts, err := get(t, newTransport(t, upstream.Options{CAFile: ca.file}), server.URL)
-	if err != nil || string(body) != "hello" || facts.Status != 200 {
-		t.Errorf("answer = %q, %v, status %d, want hello with 200", body, err, facts.Status)
-	}
-	if facts.Date.IsZero() {
-		t.Error("no Date recorded from a TLS server")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ca := newAuthority(t)
+		server := serve(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, loopback, time.Hour)}},
+			func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Accept-Encoding") != "" {
+					t.Errorf("Accept-Encoding = %q, want none", r.Header.Get("Accept-Encoding"))
+				}
+				_, _ = io.WriteString(w, "hello")
+			})
+		body, facts, err := get(t, newTransport(t, upstream.Options{CAFile: ca.file}), server.URL)
+		if err != nil || string(body) != "hello" || facts.Status != 200 {
+			t.Errorf("answer = %q, %v, status %d, want hello with 200", body, err, facts.Status)
+		}
+		if facts.Date.IsZero() {
+			t.Error("no Date recorded from a TLS server")
+		}
+	})
 }
 
 func TestServersThatCannotBeTrusted(t *testing.T) {
-	ca := newAuthority(t)
-	good := ca.issue(t, time.Now().Add(time.Hour))
 	tests := []struct {
-		name   string
-		config *tls.Config
-		caFile string
-		host   string // instead of 127.0.0.1
-		want   string
+		name    string
+		address net.IP        // of the certificate
+		ends    time.Duration // from now
+		latest  uint16        // TLS version of the server
+		trusted bool          // the authority
+		want    string
 	}{
-		{"unknown authority", &tls.Config{Certificates: []tls.Certificate{good}}, "", "", "authority that is not trusted"},
-		{"wrong name", &tls.Config{Certificates: []tls.Certificate{good}}, ca.file, "localhost", "made out for another name"},
-		{"expired", &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(-time.Hour))}}, ca.file, "", "expired or not yet valid"},
-		{"TLS 1.1", &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ca.file, "", "does not speak TLS 1.2"},
+		{"unknown authority", loopback, time.Hour, 0, false, "authority that is not trusted"},
+		{"wrong name", elsewhere, time.Hour, 0, true, "made out for another name"},
+		{"expired", loopback, -time.Hour, 0, true, "expired or not yet valid"},
+		{"TLS 1.1", loopback, time.Hour, tls.VersionTLS11, true, "does not speak TLS 1.2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			server := serve(t, tt.config, refuseAll(t))
-			target := server.URL
-			if tt.host != "" {
-				target = strings.Replace(target, "127.0.0.1", tt.host, 1)
-			}
-			_, facts, err := get(t, newTransport(t, upstream.Options{CAFile: tt.caFile}), target)
-			if err == nil || facts.Status != 0 {
-				t.Fatalf("request went through with status %d, want it refused", facts.Status)
-			}
-			e := upstream.NetworkError(err)
-			if e.Class != refresher.Denied || !strings.Contains(e.Error(), tt.want) || e.Hint == "" {
-				t.Errorf("NetworkError(%v) = %v %q, hint %q, want denied with %q and a hint", err, e.Class, e, e.Hint, tt.want)
-			}
-			if host := strings.TrimPrefix(target, "https://"); !strings.Contains(e.Error(), host) {
-				t.Errorf("NetworkError = %q, want it to name %s", e, host)
-			}
-			if strings.Contains(e.Error(), "authority under test") {
-				t.Errorf("NetworkError = %q, want nothing of the chain", e)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				ca := newAuthority(t)
+				server := serve(t, &tls.Config{
+					Certificates: []tls.Certificate{ca.issue(t, tt.address, tt.ends)}, MinVersion: tls.VersionTLS10, MaxVersion: tt.latest,
+				}, refuseAll(t))
+				var o upstream.Options
+				if tt.trusted {
+					o.CAFile = ca.file
+				}
+				_, facts, err := get(t, newTransport(t, o), server.URL)
+				if err == nil || facts.Status != 0 {
+					t.Fatalf("request went through with status %d, want it refused", facts.Status)
+				}
+				e := upstream.NetworkError(err)
+				if e.Class != refresher.Denied || !strings.Contains(e.Error(), tt.want) || e.Hint == "" {
+					t.Errorf("NetworkError(%v) = %v %q, hint %q, want denied with %q and a hint", err, e.Class, e, e.Hint, tt.want)
+				}
+				if host := strings.TrimPrefix(server.URL, "https://"); !strings.Contains(e.Error(), host) {
+					t.Errorf("NetworkError = %q, want it to name %s", e, host)
+				}
+				if strings.Contains(e.Error(), "authority under test") {
+					t.Errorf("NetworkError = %q, want nothing of the chain", e)
+				}
+			})
 		})
 	}
 }
 
 func TestRedirectsAreNotFollowed(t *testing.T) {
-	ca := newAuthority(t)
-	config := func() *tls.Config {
-		return &tls.Config{Certificates: []tls.Certificate{ca.issue(t, time.Now().Add(time.Hour))}}
-	}
-	other := serve(t, config(), refuseAll(t))
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			server := serve(t, config(), func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, other.URL, status)
+			synctest.Test(t, func(t *testing.T) {
+				ca := newAuthority(t)
+				config := func() *tls.Config {
+					return &tls.Config{Certificates: []tls.Certificate{ca.issue(t, loopback, time.Hour)}}
+				}
+				other := serve(t, config(), refuseAll(t))
+				server := serve(t, config(), func(w http.ResponseWriter, r *http.Request) {
+					http.Redirect(w, r, other.URL, status)
+				})
+				attempt := new(refresher.Attempt)
+				if _, err := getWith(t, newTransport(t, upstream.Options{CAFile: ca.file}), attempt, server.URL); err != nil {
+					t.Fatal(err)
+				}
+				e := upstream.StatusError(refresher.WithAttempt(t.Context(), attempt), upstream.Reply{})
+				if got := attempt.Data().Status; got != status || e.Class != refresher.Denied {
+					t.Errorf("status = %d, class %v, want %d, denied", got, e.Class, status)
+				}
 			})
-			attempt := new(refresher.Attempt)
-			if _, err := getWith(t, newTransport(t, upstream.Options{CAFile: ca.file}), attempt, server.URL); err != nil {
-				t.Fatal(err)
-			}
-			e := upstream.StatusError(refresher.WithAttempt(t.Context(), attempt), upstream.Reply{})
-			if got := attempt.Data().Status; got != status || e.Class != refresher.Denied {
-				t.Errorf("status = %d, class %v, want %d, denied", got, e.Class, status)
-			}
 		})
 	}
 }
 
 func TestHeadersAreBounded(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X-Padding", strings.Repeat("x", 80<<10))
-	}))
-	defer server.Close()
-	if _, _, err := get(t, newTransport(t, upstream.Options{AllowInsecureLoopback: true}), server.URL); err == nil {
-		t.Error("80 KiB of response header were accepted")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Padding", strings.Repeat("x", 80<<10))
+		}))
+		defer server.Close()
+		if _, _, err := get(t, newTransport(t, upstream.Options{AllowInsecureLoopback: true}), server.URL); err == nil {
+			t.Error("80 KiB of response header were accepted")
+		}
+	})
 }
 
 func TestProxy(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
-	var asked atomic.Int32
-	transport := newTransport(t, upstream.Options{
-		AllowInsecureLoopback: true,
-		Proxy: func(*http.Request) (*url.URL, error) {
-			asked.Add(1)
-			return url.Parse("http://user:hunter2@" + closed.Addr().String())
-		},
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		transport := newTransport(t, upstream.Options{
+			AllowInsecureLoopback: true,
+			Proxy: func(*http.Request) (*url.URL, error) {
+				asked.Add(1)
+				return url.Parse("http://user:hunter2@127.0.0.1:0") // where nobody can listen
+			},
+		})
+
+		_, _, err := get(t, transport, "https://sts.invalid/")
+		if err == nil || asked.Load() != 1 {
+			t.Fatalf("request = %v with the proxy asked %d times, want an error and 1", err, asked.Load())
+		}
+		e := upstream.NetworkError(err)
+		if e.Class != refresher.Transient || !strings.Contains(e.Error(), "proxyconnect") || strings.Contains(e.Error(), "hunter2") {
+			t.Errorf("dead proxy = %v %q, want a transient error about the proxy without its password", e.Class, e)
+		}
+
+		server := httptest.NewServer(http.NotFoundHandler())
+		defer server.Close()
+		if _, facts, err := get(t, transport, server.URL); err != nil || facts.Status != 404 || asked.Load() != 1 {
+			t.Errorf("loopback request = status %d, %v, proxy asked %d times, want 404 past the proxy", facts.Status, err, asked.Load())
+		}
 	})
-
-	_, _, err = get(t, transport, "https://sts.invalid/")
-	if err == nil || asked.Load() != 1 {
-		t.Fatalf("request = %v with the proxy asked %d times, want an error and 1", err, asked.Load())
-	}
-	e := upstream.NetworkError(err)
-	if e.Class != refresher.Transient || !strings.Contains(e.Error(), "proxyconnect") || strings.Contains(e.Error(), "hunter2") {
-		t.Errorf("dead proxy = %v %q, want a transient error about the proxy without its password", e.Class, e)
-	}
-
-	server := httptest.NewServer(http.NotFoundHandler())
-	defer server.Close()
-	if _, facts, err := get(t, transport, server.URL); err != nil || facts.Status != 404 || asked.Load() != 1 {
-		t.Errorf("loopback request = status %d, %v, proxy asked %d times, want 404 past the proxy", facts.Status, err, asked.Load())
-	}
 }
 
 func TestBrokenProxySettingsDoNotShowThePassword(t *testing.T) {
