@@ -194,7 +194,7 @@ func httpGet(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		status, body, err := fetch(args[1], args[2:])
 		if err == nil && status == want {
@@ -210,12 +210,19 @@ func httpGet(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func fetch(url string, fields []string) (status int, body string, err error) {
-	r, err := http.NewRequest(http.MethodGet, url, nil)
+	return ask(http.MethodGet, url, fields)
+}
+
+func ask(method, url string, fields []string) (status int, body string, err error) {
+	r, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		return 0, "", err
 	}
 	for _, field := range fields {
 		name, value, _ := strings.Cut(field, ": ")
+		if name == "Host" {
+			r.Host = value
+		}
 		r.Header.Set(name, value)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
