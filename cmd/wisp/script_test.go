@@ -111,10 +111,11 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("TOKENS", tokens.URL+"/google")
 	env.Setenv("TAKEN", strings.TrimPrefix(env.Getenv("AWS"), "http://"))
 	for _, name := range []string{"OUTLETS", "PROBES"} {
-		address, err := freeAddress()
+		address, release, err := freeAddress()
 		if err != nil {
 			return err
 		}
+		env.Defer(release)
 		env.Setenv(name, address)
 	}
 	return nil
@@ -144,18 +145,26 @@ func projectTokens(dir string) error {
 }
 
 // freeAddress is a loopback address where nothing listens. Its port is below those that systems hand out
-// by themselves, so that nobody gets it meanwhile.
-func freeAddress() (string, error) {
+// by themselves, so that nobody gets it meanwhile, and other scripts, of other test programs too, keep off it until release: whoever
+// has a port of UDP may use that of TCP.
+func freeAddress() (address string, release func(), err error) {
 	var last error
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(22000)))
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(22000))
+		claim, err := net.ListenPacket("udp", address)
+		if err != nil {
+			last = err
+			continue
+		}
+		l, err := net.Listen("tcp", address)
 		if err == nil {
-			defer l.Close()
-			return l.Addr().String(), nil
+			_ = l.Close()
+			return address, func() { _ = claim.Close() }, nil
 		}
 		last = err
+		_ = claim.Close()
 	}
-	return "", last
+	return "", nil, last
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
