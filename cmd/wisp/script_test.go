@@ -43,7 +43,6 @@ func TestScripts(t *testing.T) {
 			"appears": appears, "calls": calls, "exits": exits, "expand": expand, "httpget": httpGet, "signal": sendSignal,
 		},
 		Condition: condition,
-		Deadline:  time.Now().Add(5 * time.Minute), // a wisp that does not end is killed
 	})
 }
 
