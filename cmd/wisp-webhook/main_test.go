@@ -52,7 +52,7 @@ func TestCommandLine(t *testing.T) {
 		stderr []string
 	}{
 		{"version", []string{"version"}, 0, "wisp-webhook " + version + "\n", nil},
-		{"no command", nil, 2, "", []string{"a command is missing"}},
+		{"no command", []string{}, 2, "", []string{"a command is missing"}},
 		{"an unknown command", []string{"serve"}, 2, "", []string{`wisp-webhook: unknown command "serve"`}},
 		{"an unknown flag", []string{"run", "--port", "1"}, 2, "", []string{"unknown flag: --port"}},
 		{"an argument too many", []string{"run", "now"}, 2, "", []string{`wisp-webhook run: unknown command "now"`}},
