@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/wisp-sidecar/wisp/endpoints"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/patient"
 )
 
 // watchdog bounds what waits for a socket: a test that reaches it has failed.
@@ -30,7 +31,7 @@ func serve(t *testing.T) string {
 	s := newServer(t, endpoints.ServerOptions{Protocols: []*endpoints.Protocol{vault()}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, l) }()
+	go func() { ended <- s.Run(ctx, patient.Listener(l)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -189,7 +190,7 @@ func TestServerOnIPv6(t *testing.T) {
 	s := newServer(t, endpoints.ServerOptions{Protocols: []*endpoints.Protocol{vault()}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, l) }()
+	go func() { ended <- s.Run(ctx, patient.Listener(l)) }()
 	addr := l.Addr().String()
 	for host, want := range map[string]string{
 		addr:               "200 " + treasure,

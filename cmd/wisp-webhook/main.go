@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
@@ -23,7 +25,28 @@ const (
 )
 
 func main() {
+	klog.SetSlogLogger(slog.New(defaultLog{})) // client-go's
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// defaultLog passes on to what is slog's default then. klog's own logger must not be set once anybody logs, and what client-go has begun
+// may do that after it was told to end.
+type defaultLog struct{}
+
+func (defaultLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return slog.Default().Enabled(ctx, level)
+}
+
+func (defaultLog) Handle(ctx context.Context, r slog.Record) error {
+	return slog.Default().Handler().Handle(ctx, r)
+}
+
+func (defaultLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return slog.Default().Handler().WithAttrs(attrs)
+}
+
+func (defaultLog) WithGroup(name string) slog.Handler {
+	return slog.Default().Handler().WithGroup(name)
 }
 
 // run executes one command line and returns the exit code.

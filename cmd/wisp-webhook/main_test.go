@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -120,4 +121,24 @@ func TestObey(t *testing.T) {
 	}
 	signals <- syscall.SIGTERM
 	<-stopped
+}
+
+// What client-go logs becomes what the webhook logs, whenever that is set.
+func TestDefaultLog(t *testing.T) {
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	log, lines := slog.New(defaultLog{}), newLogLines()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	log.Info("not told")
+	log.Warn("told")
+	log.With("a", 1).WithGroup("g").Error("more", "b", 2)
+	got := lines.drained()
+	for _, want := range []string{`"level":"WARN","msg":"told"}`, `"level":"ERROR","msg":"more","a":1,"g":{"b":2}}`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the log has\n%swant %s in it", got, want)
+		}
+	}
+	if strings.Contains(got, "not told") {
+		t.Errorf("the log has what is below its level:\n%s", got)
+	}
 }

@@ -66,7 +66,7 @@ func newShopHandler(t testing.TB, log logLines) http.Handler {
 }
 
 func post(h http.Handler, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", "/inject?timeout=5s", strings.NewReader(body))
+	r := httptest.NewRequest("POST", "/inject?timeout=30s", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	for _, f := range change {
 		f(r)

@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 
 	"github.com/wisp-sidecar/wisp/agent/inject"
 )
@@ -43,8 +42,7 @@ problem is listed. 3: an address cannot be listened on.`,
 			var level slog.Level
 			_ = level.UnmarshalText([]byte(o.logLevel)) // validated
 			log := slog.New(slog.NewJSONHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-			slog.SetDefault(log)
-			klog.SetSlogLogger(log) // client-go's
+			slog.SetDefault(log) // and client-go's, see main
 			return o.run(command.Context(), policy, log, signals)
 		},
 	}

@@ -117,8 +117,8 @@ func (w *webhook) Run(ctx context.Context, l, health net.Listener) error {
 			return nil
 		case <-w.quit:
 		}
-		w.options.Log.Info("shutting down", "drain", w.options.Drain.String())
 		w.draining.Store(true)
+		w.options.Log.Info("shutting down", "drain", w.options.Drain.String())
 		select {
 		case <-running.Done():
 			return nil

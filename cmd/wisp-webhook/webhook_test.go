@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/patient"
 )
 
 // A running is a webhook that runs on loopback until the test ends.
@@ -53,7 +55,7 @@ func start(t *testing.T, drain time.Duration) *running {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.ended <- r.Run(ctx, l, probes)
+		r.ended <- r.Run(ctx, patient.Listener(l), patient.Listener(probes))
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	for _, m := range []*mirror{r.directory.accounts, r.directory.namespaces} {
@@ -81,7 +83,7 @@ func (r *running) client(t testing.TB, keep bool) *http.Client {
 
 // ask posts a review and returns the answer and its body.
 func (r *running) ask(client *http.Client, review string) (*http.Response, string, error) {
-	response, err := client.Post(r.reviews+"?timeout=5s", "application/json", strings.NewReader(review))
+	response, err := client.Post(r.reviews+"?timeout=30s", "application/json", strings.NewReader(review))
 	if err != nil {
 		return nil, "", err
 	}

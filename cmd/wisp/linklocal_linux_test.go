@@ -275,7 +275,7 @@ func waitFor(t *testing.T, url string) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		status, body, err := fetch(url, nil)
 		if err == nil && status == http.StatusOK {
@@ -289,29 +289,26 @@ func waitFor(t *testing.T, url string) {
 	}
 }
 
-// applicationAsks sends a request as an application does, and returns the body of a good answer.
+// applicationAsks sends a request as an application does, which asks again as long as nobody answers or there is no credential yet, and
+// returns the body of a good answer.
 func applicationAsks(t *testing.T, method, url string, fields ...string) string {
 	t.Helper()
-	r, err := http.NewRequest(method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, field := range fields {
-		name, value, _ := strings.Cut(field, ": ")
-		if name == "Host" {
-			r.Host = value
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(time.Minute)
+	for {
+		status, body, err := ask(method, url, fields)
+		if err == nil && status == http.StatusOK {
+			return body
 		}
-		r.Header.Set(name, value)
+		if err == nil && status != http.StatusServiceUnavailable {
+			t.Errorf("%s %s: %d %s", method, url, status, body)
+			return body
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s %s: %d %s %v", method, url, status, body, err)
+		}
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	response, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Errorf("%s %s: %d %s %v", method, url, response.StatusCode, body, err)
-	}
-	return string(body)
 }

@@ -178,7 +178,7 @@ func TestWriterNeverFollowsADirectoryThatBecomesALink(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(live, "out"), 0o700))
 	must(t, os.MkdirAll(filepath.Join(outside, "out"), 0o700))
 	identity := make(feed)
-	writer, err := file.New(file.Options{Path: filepath.Join(live, "out", "token"), Encode: encode}, identity)
+	writer, err := file.New(file.Options{Path: filepath.Join(live, "out", "token"), Encode: encode, Cleanup: file.CleanupNever}, identity)
 	must(t, err)
 
 	ctx, cancel := context.WithCancel(t.Context())

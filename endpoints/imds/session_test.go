@@ -94,7 +94,7 @@ func TestTokens(t *testing.T) {
 	}
 	protocol := imds.New(v1(full(endpointstest.YieldDefault(credential))))
 	allowing := &outlet{TB: t, Handler: endpointstest.Serve(t, protocol)}
-	allowing.token = endpointstest.Body(t, allowing.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 60"))
+	allowing.token = endpointstest.Body(t, allowing.ask("PUT /latest/api/token HTTP/1.1\nX-aws-ec2-metadata-token-ttl-seconds: 21600"))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			for _, path := range []string{"/latest/", roles, roles + role, document, "/latest/meta-data/placement/region"} {
