@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-// patient is how long a client of TestServersDoNotWaitForever goes on listening.
-const patient = time.Hour
+// attention is how long a client of TestServersDoNotWaitForever goes on listening.
+const attention = time.Hour
 
 // Whoever can reach the ports can keep neither a connection nor memory for long. The API server is not hurried by it.
 func TestServersDoNotWaitForever(t *testing.T) {
@@ -65,7 +65,7 @@ func TestServersDoNotWaitForever(t *testing.T) {
 					client = shaken
 				}
 				go func() { _, _ = io.WriteString(client, test.text) }() // which nobody may read to its end
-				_ = client.SetReadDeadline(begin.Add(patient))
+				_ = client.SetReadDeadline(begin.Add(attention))
 				answers := bufio.NewReader(client)
 				status := 0
 				if response, err := http.ReadResponse(answers, nil); err == nil {
