@@ -284,15 +284,15 @@ outlets:
 
 func TestRefresh(t *testing.T) {
 	w := newWorld(t)
-	offset := newOffset()
-	a := w.agent(w.document(awsIdentity, ""), agent.Options{Clock: offset.clock()})
+	clock := newStillClock()
+	a := w.agent(w.document(awsIdentity, ""), agent.Options{Clock: clock.clock()})
 	w.run(a)
 	w.started()
 	a.Refresh() // the first exchange was a moment ago
 	if calls := w.aws.Calls(""); calls != 1 {
 		t.Errorf("%d exchanges, want 1: a refresh is possible every ten seconds", calls)
 	}
-	offset.forward(11 * time.Second)
+	clock.forward(11 * time.Second)
 	a.Refresh()
 	eventually(t, "another exchange", func() bool { return w.aws.Calls("") == 2 })
 }
