@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -302,24 +303,23 @@ func TestWatchingLeavesNoFileDescriptors(t *testing.T) {
 	v := newVolume(t)
 	v.swap(hourToken(0))
 	f, _ := watched(t, watch(t, &records{}), v.path())
-	rotate := func(times int) int {
+	rotate := func(times int) {
 		for range times {
 			v.swap(hourToken(v.count))
 		}
 		last := hourToken(v.count + 1_000_000)
 		v.swap(last)
 		changed(t, f, last)
-		return openFiles(t)
 	}
-	before := rotate(10)
-	if after := rotate(1000); after != before {
-		t.Errorf("%d open files after 1000 rotations, %d after 10", after, before)
-	}
+	rotate(10)
+	before := openFiles(t)
+	rotate(1000)
+	// The file may be open at this moment: it is read again when the events have ended.
+	eventually(t, fmt.Sprintf("%d open files, as after 10 rotations", before), func() bool { return openFiles(t) <= before })
 }
 
 func TestWatchEndsWithoutATrace(t *testing.T) {
-	before := openFiles(t)
-	for range 10 {
+	once := func() {
 		w := source.NewWatcher(nil)
 		stopWatcher := run(t, w)
 		v := newVolume(t)
@@ -329,6 +329,11 @@ func TestWatchEndsWithoutATrace(t *testing.T) {
 		eventually(t, "inotify watches", func() bool { return runtime.GOOS != "linux" || f.Status().Watch == "inotify" })
 		stopWatcher()
 		stopFile()
+	}
+	once() // the first one in a process makes what the runtime keeps
+	before := openFiles(t)
+	for range 10 {
+		once()
 	}
 	if after := openFiles(t); after > before {
 		t.Errorf("%d open files, %d before", after, before)
