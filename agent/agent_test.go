@@ -34,13 +34,14 @@ outlets:
   file: {path: "${DIR}/out/google", format: token, mode: 0640, cleanup: never}
 - identity: azure
   file: {path: "${DIR}/out/azure", format: json, resource: "https://vault.azure.net", cleanup: never}
-drain: {min: 300ms, max: 10s}
+drain: {min: 30m, max: 40m}
 `
 
 // The whole of it: three clouds, every outlet, the probes, the metrics and a gentle end.
 func TestAgent(t *testing.T) {
 	w := newWorld(t)
-	a := w.agent(w.document(awsIdentity+googleIdentity+entraIdentity, everyOutlet), agent.Options{})
+	clock := newOffset()
+	a := w.agent(w.document(awsIdentity+googleIdentity+entraIdentity, everyOutlet), agent.Options{Clock: clock.clock()})
 	_, ended := w.run(a)
 	w.started()
 
@@ -69,6 +70,7 @@ func TestAgent(t *testing.T) {
 		t.Errorf("/livez while draining = %d %q", got.status, got.body)
 	}
 	w.azureIMDS() // whoever ends at the same time may need this
+	clock.forward(31 * time.Minute)
 	if err := wait(t, "Run returns", ended); err != nil {
 		t.Errorf("Run = %v, want nil", err)
 	}
