@@ -128,14 +128,21 @@ func (w *world) serve(cloud http.Handler) string {
 	return server.URL
 }
 
-// freeAddress is a loopback address where nothing listens. Its port is below those that systems hand out
-// by themselves, so that nobody gets it meanwhile.
+// given are the ports that freeAddress has returned.
+var given sync.Map
+
+// freeAddress is a loopback address where nothing listens, and each time another one. Its port is below those that
+// systems hand out by themselves, so that nobody gets it meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(22000)))
-		if err == nil {
-			defer l.Close()
+		port := 10000 + rand.N(22000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		if _, again := given.LoadOrStore(port, true); !again {
 			return l.Addr().String()
 		}
 	}
