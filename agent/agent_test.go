@@ -158,7 +158,7 @@ outlets:
   file: {path: "${DIR}/out/aws", format: json, cleanup: onExit}
 `), agent.Options{})
 	_, ended := w.run(a)
-	eventually(t, "the exchange begins", func() bool { return w.aws.Calls("AssumeRoleWithWebIdentity") == 1 })
+	eventually(t, "the exchange begins", func() bool { return w.aws.Calls("AssumeRoleWithWebIdentity") > 0 })
 	parked := make(chan answer, 1)
 	go func() {
 		got, err := w.try(w.urls["OUTLETS"], "/aws/aws")

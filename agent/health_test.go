@@ -150,7 +150,9 @@ outlets:
 		t.Errorf("the other outlet: %d %s", got.status, got.body)
 	}
 	w.probes(a, "with a file that cannot be written", waiting, ok, ok)
-	if n := strings.Count(w.log.String(), why); n != 1 {
+	told := func() int { return strings.Count(w.log.String(), why) }
+	eventually(t, "the log tells of it", func() bool { return told() > 0 }) // after the status
+	if n := told(); n != 1 {
 		t.Errorf("the log tells of it %d times, want once:\n%s", n, &w.log)
 	}
 }
