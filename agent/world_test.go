@@ -3,6 +3,7 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -264,7 +265,23 @@ func (w *world) get(address, path string, fields ...string) answer {
 	return got
 }
 
+// patience is how long wisp waits for a request that somebody has connected for. Who is held up for longer, on a busy
+// machine, has to ask again, as SDKs do.
+const patience = 2 * time.Second
+
+// try is get for what may not listen yet, or not any more.
 func (w *world) try(address, path string, fields ...string) (answer, error) {
+	for n := 1; ; n++ {
+		begin := time.Now()
+		got, err := w.once(address, path, fields...)
+		op, _ := errors.AsType[*net.OpError](err)
+		if err == nil || n == 10 || time.Since(begin) < patience || os.IsTimeout(err) || op != nil && op.Op == "dial" {
+			return got, err
+		}
+	}
+}
+
+func (w *world) once(address, path string, fields ...string) (answer, error) {
 	r, err := http.NewRequest(http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return answer{}, err
