@@ -54,7 +54,8 @@ type Agent struct {
 
 	started     atomic.Bool
 	draining    atomic.Bool
-	lastRequest atomic.Int64 // Unix nanoseconds
+	made        time.Time
+	lastRequest atomic.Int64 // a time.Duration, see elapsed
 	quit        chan struct{}
 	quitting    atomic.Bool
 }
@@ -86,6 +87,7 @@ func New(c *Config, o Options) (*Agent, error) {
 		wanted:  o.Wanted,
 		getenv:  c.foreign(o.Getenv),
 		quit:    make(chan struct{}),
+		made:    time.Now(),
 	}
 	a.meters = newMeters(a.clock, o.Version)
 	p := &problems{lines: c.lines}
@@ -297,12 +299,12 @@ func (a *Agent) drain(ctx context.Context) {
 	for _, i := range a.identities {
 		i.identity.Drain(most)
 	}
-	start := time.Now()
+	start := a.elapsed()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		drained := time.Since(start)
-		quiet := time.Since(time.Unix(0, max(a.lastRequest.Load(), start.UnixNano()-int64(quietPeriod))))
+		drained := a.elapsed() - start
+		quiet := a.elapsed() - max(time.Duration(a.lastRequest.Load()), start-quietPeriod)
 		if drained >= most || (drained >= least && quiet >= quietPeriod) {
 			return
 		}
@@ -314,11 +316,19 @@ func (a *Agent) drain(ctx context.Context) {
 	}
 }
 
+// elapsed reads the clock that never steps.
+func (a *Agent) elapsed() time.Duration {
+	if a.clock.Elapsed != nil {
+		return a.clock.Elapsed()
+	}
+	return time.Since(a.made)
+}
+
 // quietPeriod without a request says that nobody needs us any more.
 const quietPeriod = time.Second
 
 func (a *Agent) answered(outlet string, status int) {
-	a.lastRequest.Store(time.Now().UnixNano())
+	a.lastRequest.Store(int64(a.elapsed()))
 	a.meters.answer(outlet, status)
 }
 

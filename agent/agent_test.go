@@ -34,13 +34,14 @@ outlets:
   file: {path: "${DIR}/out/google", format: token, mode: 0640, cleanup: never}
 - identity: azure
   file: {path: "${DIR}/out/azure", format: json, resource: "https://vault.azure.net", cleanup: never}
-drain: {min: 300ms, max: 10s}
+drain: {min: 30m, max: 40m}
 `
 
 // The whole of it: three clouds, every outlet, the probes, the metrics and a gentle end.
 func TestAgent(t *testing.T) {
 	w := newWorld(t)
-	a := w.agent(w.document(awsIdentity+googleIdentity+entraIdentity, everyOutlet), agent.Options{})
+	clock := newOffset()
+	a := w.agent(w.document(awsIdentity+googleIdentity+entraIdentity, everyOutlet), agent.Options{Clock: clock.clock()})
 	_, ended := w.run(a)
 	w.started()
 
@@ -69,6 +70,7 @@ func TestAgent(t *testing.T) {
 		t.Errorf("/livez while draining = %d %q", got.status, got.body)
 	}
 	w.azureIMDS() // whoever ends at the same time may need this
+	clock.forward(31 * time.Minute)
 	if err := wait(t, "Run returns", ended); err != nil {
 		t.Errorf("Run = %v, want nil", err)
 	}
@@ -156,7 +158,7 @@ outlets:
   file: {path: "${DIR}/out/aws", format: json, cleanup: onExit}
 `), agent.Options{})
 	_, ended := w.run(a)
-	eventually(t, "the exchange begins", func() bool { return w.aws.Calls("AssumeRoleWithWebIdentity") == 1 })
+	eventually(t, "the exchange begins", func() bool { return w.aws.Calls("AssumeRoleWithWebIdentity") > 0 })
 	parked := make(chan answer, 1)
 	go func() {
 		got, err := w.try(w.urls["OUTLETS"], "/aws/aws")
@@ -284,15 +286,15 @@ outlets:
 
 func TestRefresh(t *testing.T) {
 	w := newWorld(t)
-	offset := newOffset()
-	a := w.agent(w.document(awsIdentity, ""), agent.Options{Clock: offset.clock()})
+	clock := newStillClock()
+	a := w.agent(w.document(awsIdentity, ""), agent.Options{Clock: clock.clock()})
 	w.run(a)
 	w.started()
 	a.Refresh() // the first exchange was a moment ago
 	if calls := w.aws.Calls(""); calls != 1 {
 		t.Errorf("%d exchanges, want 1: a refresh is possible every ten seconds", calls)
 	}
-	offset.forward(11 * time.Second)
+	clock.forward(11 * time.Second)
 	a.Refresh()
 	eventually(t, "another exchange", func() bool { return w.aws.Calls("") == 2 })
 }

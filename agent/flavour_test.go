@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,6 +152,19 @@ func (f flavour) request(w *world, template string) string {
 // say sends text as it is and returns all that comes back until the connection ends.
 func (w *world) say(text string) string {
 	w.Helper()
+	for n := 1; ; n++ {
+		begin := time.Now()
+		answer, err := w.sayOnce(text)
+		switch {
+		case answer != "":
+			return answer
+		case n == 10 || err != nil && os.IsTimeout(err) || time.Since(begin) < patience:
+			w.Fatalf("after %.200q there is no answer: %v", text, err)
+		}
+	}
+}
+
+func (w *world) sayOnce(text string) (answer string, err error) {
 	conn, err := net.Dial("tcp", w.urls["OUTLETS"])
 	if err != nil {
 		w.Fatal(err)
@@ -158,11 +172,8 @@ func (w *world) say(text string) string {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	go func() { _, _ = io.WriteString(conn, text) }() // fails if wisp has had enough
-	answer, err := io.ReadAll(conn)
-	if err != nil && len(answer) == 0 {
-		w.Fatalf("after %.200q: %v", text, err)
-	}
-	return string(answer)
+	all, err := io.ReadAll(conn)
+	return string(all), err
 }
 
 // status is that of the first answer, 0 if there is none.

@@ -150,7 +150,9 @@ outlets:
 		t.Errorf("the other outlet: %d %s", got.status, got.body)
 	}
 	w.probes(a, "with a file that cannot be written", waiting, ok, ok)
-	if n := strings.Count(w.log.String(), why); n != 1 {
+	told := func() int { return strings.Count(w.log.String(), why) }
+	eventually(t, "the log tells of it", func() bool { return told() > 0 }) // after the status
+	if n := told(); n != 1 {
 		t.Errorf("the log tells of it %d times, want once:\n%s", n, &w.log)
 	}
 }
@@ -158,13 +160,13 @@ outlets:
 // Nothing but a scheduler that stands still ends its life.
 func TestHungSchedulerIsNotAlive(t *testing.T) {
 	w := newWorld(t)
-	offset := newOffset()
-	a := w.agent(w.document(awsIdentity, ""), agent.Options{Clock: offset.clock()})
-	offset.forward(59 * time.Second)
+	clock := newStillClock()
+	a := w.agent(w.document(awsIdentity, ""), agent.Options{Clock: clock.clock()})
+	clock.forward(59 * time.Second)
 	if status, body := w.probe(a, "/livez?verbose"); status != ok {
 		t.Errorf("/livez after 59 s = %d %q", status, body)
 	}
-	offset.forward(2 * time.Second) // and nobody runs it
+	clock.forward(2 * time.Second) // and nobody runs it
 	if status, body := w.probe(a, "/livez?verbose"); status != waiting || body != "identity aws: the scheduler stands still for 1m1s\n" {
 		t.Errorf("/livez after 61 s = %d %q", status, body)
 	}

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -128,14 +129,21 @@ func (w *world) serve(cloud http.Handler) string {
 	return server.URL
 }
 
-// freeAddress is a loopback address where nothing listens. Its port is below those that systems hand out
-// by themselves, so that nobody gets it meanwhile.
+// given are the ports that freeAddress has returned.
+var given sync.Map
+
+// freeAddress is a loopback address where nothing listens, and each time another one. Its port is below those that
+// systems hand out by themselves, so that nobody gets it meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(22000)))
-		if err == nil {
-			defer l.Close()
+		port := 10000 + rand.N(22000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		if _, again := given.LoadOrStore(port, true); !again {
 			return l.Addr().String()
 		}
 	}
@@ -257,7 +265,23 @@ func (w *world) get(address, path string, fields ...string) answer {
 	return got
 }
 
+// patience is how long wisp waits for a request that somebody has connected for. Who is held up for longer, on a busy
+// machine, has to ask again, as SDKs do.
+const patience = 2 * time.Second
+
+// try is get for what may not listen yet, or not any more.
 func (w *world) try(address, path string, fields ...string) (answer, error) {
+	for n := 1; ; n++ {
+		begin := time.Now()
+		got, err := w.once(address, path, fields...)
+		op, _ := errors.AsType[*net.OpError](err)
+		if err == nil || n == 10 || time.Since(begin) < patience || os.IsTimeout(err) || op != nil && op.Op == "dial" {
+			return got, err
+		}
+	}
+}
+
+func (w *world) once(address, path string, fields ...string) (answer, error) {
 	r, err := http.NewRequest(http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return answer{}, err

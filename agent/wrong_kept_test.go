@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,19 +69,16 @@ func TestLastGoodCredentialOfAProgramIsKept(t *testing.T) {
 	}
 	w.environ["HOME"] = w.dir
 	s.around(w)
-	var ahead atomic.Int64 // of both clocks
-	start := time.Now()
-	w.clock = &refresher.Clock{
-		Wall:    func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
-		Elapsed: func() time.Duration { return time.Since(start) + time.Duration(ahead.Load()) },
-	}
+	// It stands still, or the source would be tried again, by chance right when it is mended.
+	clock := newStillClock()
+	w.clock = clock.clock()
 	a, err := w.agent(s.wrongInput)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.run(a, "reports")()
 	reports, _ := a.Identity("reports")
-	w.keeps(a, s, func(d time.Duration) { ahead.Add(int64(d)) }, func(state refresher.State) {
+	w.keeps(a, s, clock.forward, func(state refresher.State) {
 		eventually(t, string(state), func() bool { return reports.Status().State == state })
 	})
 }

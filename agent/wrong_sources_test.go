@@ -202,9 +202,11 @@ func wrongPrograms() []wrongInput {
 	sh := func(name, script string) wrongInput {
 		return wrongInput{
 			name: "executable: " + name, exchange: wrongToAWS,
-			source: `executable: {timeout: 5s, command: [/bin/sh, -c, ` + strconv.Quote(script) + `]}`,
+			source: `executable: {timeout: 120s, command: [/bin/sh, -c, ` + strconv.Quote(script) + `]}`,
 		}
 	}
+	hangs := sh("it hangs", "sleep 60")
+	hangs.source = strings.Replace(hangs.source, "120s", "5s", 1)
 	document := func(members string) string { return `printf '%s' '{"version":1,` + members + `}'` }
 	const jwt = `"token_type":"` + refresher.TypeJWT + `",`
 	expired := sh("its token has expired", document(`"success":true,`+jwt+`"id_token":"'"$(cat "$HOME/token")"'"`))
@@ -223,7 +225,7 @@ func wrongPrograms() []wrongInput {
 		}
 	}
 	return []wrongInput{
-		sh("it hangs", "sleep 60"),
+		hangs,
 		sh("it prints 10 MiB", "head -c 10485760 /dev/zero"),
 		fails,
 		sh("it fails with a document", document(`"success":false,"code":"401","message":"sign in first"`)+"; exit 3"),

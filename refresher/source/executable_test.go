@@ -33,7 +33,7 @@ func document(t *testing.T, token, tokenType string, expires time.Time) string {
 	return string(text)
 }
 
-// playing is a source that runs the test binary in a role.
+// playing is a source that runs the test binary in a role, and has all the time in the world for it.
 func playing(t *testing.T, o source.ExecutableOptions, role ...string) *source.Executable {
 	t.Helper()
 	if o.Command == nil {
@@ -44,6 +44,7 @@ func playing(t *testing.T, o source.ExecutableOptions, role ...string) *source.E
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.SetPatience(watchdog, watchdog)
 	return e
 }
 
@@ -381,7 +382,9 @@ func TestWhatAProgramLeavesBehindIsKilled(t *testing.T) {
 		t.Run("it holds "+test.holds, func(t *testing.T) {
 			leash := newLeash(t)
 			e := playing(t, source.ExecutableOptions{}, "leave", leash.path, document(t, good, refresher.TypeJWT, time.Time{}), test.holds)
-			e.SetPatience(0, 50*time.Millisecond)
+			if !test.succeed {
+				e.SetPatience(0, 50*time.Millisecond)
+			}
 			_, err := e.Token(t.Context())
 			if succeeded := err == nil; succeeded != test.succeed {
 				t.Errorf("Token: error %v, want success: %v", err, test.succeed)

@@ -320,7 +320,7 @@ func TestReadsLeaveNoFileDescriptors(t *testing.T) {
 		return openFiles(t)
 	}
 	before := rotate(10)
-	if after := rotate(1000); after != before {
+	if after := rotate(1000); after > before {
 		t.Errorf("%d open files after 1000 rotations, %d after 10", after, before)
 	}
 }

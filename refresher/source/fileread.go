@@ -20,8 +20,7 @@ const maxToken = 64 << 10
 // FIFO without a writer or a silent device is refused like any other thing that is no file. The
 // result is the caller's, to be zeroed when done with. The error is of class SubjectToken.
 func readFile(path string) ([]byte, *refresher.Error) {
-	// os.OpenFile adds O_CLOEXEC.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, err := openSwapped(path, openFile)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
@@ -44,6 +43,28 @@ func readFile(path string) ([]byte, *refresher.Error) {
 		return nil, unreadable(path, err)
 	}
 	return text[:n], nil
+}
+
+// openFile opens a file without waiting for whoever is at the other end of what is none. os.OpenFile adds O_CLOEXEC.
+func openFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+}
+
+// openSwapped opens a file that is never missing, although the kernel may say so: who swaps the link on the way to it
+// removes where that led before, which may be under the feet of the one who is on the way. So it counts as missing if
+// no link has changed meanwhile.
+func openSwapped(path string, open func(string) (*os.File, error)) (*os.File, error) {
+	f, err := open(path)
+	for errors.Is(err, fs.ErrNotExist) {
+		_, before := follow(path)
+		if f, err = open(path); err == nil {
+			break
+		}
+		if _, now := follow(path); slices.Equal(before, now) {
+			break
+		}
+	}
+	return f, err
 }
 
 func malformed(path string, err error) *refresher.Error {

@@ -25,7 +25,13 @@ func resolve(path string) (string, error) {
 // and ..data, the link that kubelet swaps, are both in it. A directory that does not exist is listed
 // by the name it would have.
 func watchDirs(path string) []string {
-	var dirs []string
+	dirs, _ := follow(path)
+	return dirs
+}
+
+// follow goes to the absolute path. It returns the directories that decide what is there, see [watchDirs], and what
+// the symbolic links on the way led to, in their order.
+func follow(path string) (dirs, targets []string) {
 	parent := ""
 	at := "/"
 	names := strings.Split(path, "/")
@@ -54,11 +60,12 @@ func watchDirs(path string) []string {
 			break
 		}
 		dirs = append(dirs, at)
+		targets = append(targets, target)
 		if filepath.IsAbs(target) {
 			at = "/"
 		}
 		names = append(strings.Split(target, "/"), names...)
 	}
 	slices.Sort(dirs)
-	return slices.Compact(dirs)
+	return slices.Compact(dirs), targets
 }
