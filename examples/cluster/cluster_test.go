@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -80,6 +81,7 @@ func (c *cluster) install(t *testing.T, v values) (image string) {
 	image = c.deploy(t, v)
 	c.await(t, "the values to take effect", func(ctx context.Context) error { return c.injectsWith(ctx, image) })
 	c.await(t, "refusals to take effect", c.refuses)
+	c.await(t, "warnings to take effect", c.warns)
 	return image
 }
 
@@ -122,6 +124,19 @@ func (c *cluster) refuses(ctx context.Context) error {
 	misspelled := strings.Replace(string(canary()), prefix+"aws-region", prefix+"aws-regoin", 1)
 	if _, err := c.create(ctx, "canary", []byte(misspelled)); !strings.HasPrefix(sentence(err), refusal) {
 		return fmt.Errorf("a misspelled annotation is answered with %v", err)
+	}
+	return nil
+}
+
+// warns is an error unless Pods are admitted with warnings, which are a third policy's.
+func (c *cluster) warns(ctx context.Context) error {
+	c.warnings.take()
+	own := strings.Replace(string(canary()), `"image": "app"`, `"image": "app", "env": [{"name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "own"}]`, 1)
+	if _, err := c.create(ctx, "canary", []byte(own)); err != nil {
+		return err
+	}
+	if len(c.warnings.take()) == 0 {
+		return errors.New("a variable of its own is not warned of")
 	}
 	return nil
 }
@@ -200,19 +215,15 @@ func (c *cluster) create(ctx context.Context, namespace string, pod []byte) ([]b
 	return result.Raw()
 }
 
-// await tries until there is no error: what is new takes a moment to reach the server's caches.
+// await tries until there is no error: what is new takes a moment to reach the server's caches. Nothing takes as long as
+// it waits at most.
 func (c *cluster) await(t *testing.T, what string, try func(context.Context) error) {
-	t.Helper()
-	within(t, 20*time.Second, what, try)
-}
-
-func within(t *testing.T, limit time.Duration, what string, try func(context.Context) error) {
 	t.Helper()
 	last := try(t.Context())
 	if last == nil {
 		return
 	}
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, limit, false, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 2*time.Minute, false, func(ctx context.Context) (bool, error) {
 		if now := try(ctx); ctx.Err() == nil {
 			last = now
 		}

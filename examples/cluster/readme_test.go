@@ -37,8 +37,14 @@ func TestReadme(t *testing.T) {
 		last := ""
 		for _, command := range commands(block[1]) {
 			last = shell(command)
-			if strings.HasPrefix(command, "helm install ") {
-				// A reader is not as fast as this test.
+			// A reader is not as fast as this test.
+			switch {
+			case strings.HasPrefix(command, "kubectl label serviceaccount reports "):
+				c.await(t, "the account to be seen", func(ctx context.Context) error {
+					_, err := c.create(ctx, "default", plainPod("reports"))
+					return err
+				})
+			case strings.HasPrefix(command, "helm install "):
 				c.await(t, "the release to take effect", func(ctx context.Context) error {
 					made, err := c.create(ctx, "canary", canary())
 					if err == nil && sidecar(made) == "" {

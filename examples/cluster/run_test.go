@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("a Job ends, and wisp after it", func(t *testing.T) {
 		r := c.runPod(t, image, "job.yaml", "aws")
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		must(t, r.Container("app").Wait(ctx))
 		if who, err := answer(r.Container("app").Output()); err != nil || !strings.HasPrefix(who, clients["aws"].who) {
@@ -98,7 +98,7 @@ func TestRunClassicJob(t *testing.T) {
 	if out, err := r.Exec(t.Context(), "app", "", "/wisp", "quit", "--admin", "/run/wisp/admin.sock"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	must(t, wisp.Wait(ctx))
 }

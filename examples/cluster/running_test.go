@@ -126,7 +126,7 @@ func (c *cluster) runPod(t *testing.T, image, file string, of ...string) *runnin
 			},
 		},
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	r.Pod, err = node.Start(ctx, r.object, kubelet.PodOptions{
 		Input:  "get\n",
@@ -147,7 +147,7 @@ func (c *cluster) runPod(t *testing.T, image, file string, of ...string) *runnin
 // client has one of the clouds' SDKs get a credential in a container, and returns whom the cloud takes it for.
 func (r *running) client(t *testing.T, container, name string) (who string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := r.Exec(ctx, container, "get\n", "/clients", name)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -117,7 +116,7 @@ func (c *cluster) tryCase(t *testing.T, pod injecttest.Case, image string) {
 		}
 		return nil
 	}
-	within(t, 5*time.Second, pod.Comment, compare) // the policy is in force, only the account is new
+	c.await(t, pod.Comment, compare) // the policy is in force, only the account is new
 }
 
 // expect is what package inject makes of a case.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wisp-sidecar/wisp/examples/cluster/control"
+	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
 )
 
 // A webhook is wisp-webhook as a process. It has what its Deployment would give it: the policy of the ConfigMap, the
@@ -45,7 +45,8 @@ func (c *cluster) prepareWebhook(t *testing.T, v values) {
 	if c.webhook == nil {
 		c.webhook = &webhook{listen: freeAddress(t), health: freeAddress(t)}
 	}
-	own := map[string]any{"url": "https://" + c.webhook.listen + "/inject"}
+	// A machine may be slow: how long the API server waits is not what these tests are about.
+	own := map[string]any{"url": "https://" + c.webhook.listen + "/inject", "timeoutSeconds": 30}
 	if given, ok := v["webhook"].(map[string]any); ok {
 		maps.Copy(own, given)
 	}
@@ -121,13 +122,13 @@ func (w *webhook) stop() {
 	w.process = nil
 }
 
-// freeAddress is an address of loopback where nobody listens.
+// freeAddress is an address of loopback that is kept for who listens there, until the tests end.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := reserve.Address()
 	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	context.AfterFunc(all.ctx, release)
+	return address
 }
 
 func must(t *testing.T, err error) {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
 )
 
 // outage is how long the cloud of the test refuses connections, as the network of a young Pod does.
@@ -122,15 +124,15 @@ func statusOf(ctx context.Context, client *http.Client, url string) (status int,
 	return response.StatusCode, response.Header.Get("Retry-After"), err
 }
 
-// freeAddress is a loopback address where nothing listens.
+// freeAddress is a loopback address that is kept, until the test ends, for who comes to listen there.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := reserve.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return address
 }
 
 // relay passes connections to address on to target until the test ends.

@@ -92,7 +92,7 @@ func (c command) mustBeThere(t *testing.T) {
 // run runs the command in a shell of the developer, who sources env.sh first.
 func (c command) run(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "sh", "-euc", `. "$1/env.sh"; eval "$2"`, "sh", play.dir, c.script)
 	shell.Env = append(os.Environ(), settings(play.env["HOME"])...)

@@ -42,7 +42,7 @@ var clients = []client{
 }
 
 // patience is for one client with one document.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func oauth2Token(s *stage) (grant, error) {
 	ctx, cancel := context.WithTimeout(s.Context(), patience)

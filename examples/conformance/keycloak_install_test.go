@@ -92,11 +92,18 @@ func downloadKeycloak(t *testing.T, cache, unfinished string) string {
 		return archive
 	}
 	start := time.Now()
-	copying := outside(exec.CommandContext(t.Context(), "mvn", "--batch-mode", "--quiet", mavenCopy,
-		"-Dartifact=org.keycloak:keycloak-quarkus-dist:"+keycloakVersion+":zip", "-DoutputDirectory="+unfinished))
-	copying.Dir = unfinished // no project
-	if out, err := copying.CombinedOutput(); err != nil {
-		noKeycloak(t, "Maven: "+err.Error()+"\n"+string(out))
+	for try := 1; ; try++ { // a registry may have a bad moment
+		copying := outside(exec.CommandContext(t.Context(), "mvn", "--batch-mode", "--quiet", mavenCopy,
+			"-Dartifact=org.keycloak:keycloak-quarkus-dist:"+keycloakVersion+":zip", "-DoutputDirectory="+unfinished))
+		copying.Dir = unfinished // no project
+		out, err := copying.CombinedOutput()
+		if err == nil {
+			break
+		}
+		if try == 3 {
+			noKeycloak(t, "Maven: "+err.Error()+"\n"+string(out))
+		}
+		<-time.After(10 * time.Second)
 	}
 	if err := os.Rename(filepath.Join(unfinished, name), archive); err != nil {
 		t.Fatal(err)

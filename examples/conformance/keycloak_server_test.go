@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -38,9 +37,10 @@ func startKeycloak(t *testing.T, variant, features string, values map[string]str
 		t.Fatal(err)
 	}
 	writeRealms(t, variant, filepath.Join(home, "data", "import"), values)
-	port := freePort(t)
+	address := freeAddress(t)
+	_, port, _ := strings.Cut(address, ":")
 	k := new(keycloak)
-	k.listen(t, &url.URL{Scheme: "http", Host: "127.0.0.1:" + port})
+	k.listen(t, &url.URL{Scheme: "http", Host: address})
 
 	var log bytes.Buffer
 	server := outside(exec.CommandContext(t.Context(), filepath.Join(home, "bin", "kc.sh"), "start", "--optimized", "--import-realm",
@@ -107,21 +107,6 @@ func expand(t *testing.T, text string, values map[string]string, quote func(stri
 	})
 }
 
-// freePort is a port that nobody listened on a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // listen opens the proxy, whose address is Keycloak's to everybody.
 func (k *keycloak) listen(t *testing.T, server *url.URL) {
 	front := httptest.NewServer(&httputil.ReverseProxy{
@@ -163,7 +148,7 @@ func (k *keycloak) lastRefusal() string {
 // await waits until the realm is there.
 func (k *keycloak) await(t *testing.T, ended <-chan struct{}) {
 	t.Helper()
-	deadline := time.After(3 * time.Minute)
+	deadline := time.After(10 * time.Minute)
 	clock := time.NewTicker(100 * time.Millisecond)
 	defer clock.Stop()
 	for {

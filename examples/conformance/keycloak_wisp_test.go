@@ -17,6 +17,8 @@ type bearer struct {
 	Token     string    `json:"token"`
 	TokenType string    `json:"tokenType"`
 	ExpiresAt time.Time `json:"expiresAt"`
+
+	took time.Duration // from the question to the answer
 }
 
 // A failure is what wisp run logs about an exchange.
@@ -52,6 +54,7 @@ func exchanged(t *testing.T, config string) bearer {
 	get := exec.CommandContext(t.Context(), play.wisp, "get", "reports", "--config", config)
 	var stderr bytes.Buffer
 	get.Stderr = &stderr
+	start := time.Now()
 	out, err := get.Output()
 	if err != nil {
 		t.Fatalf("wisp get: %v, stderr %q", err, &stderr)
@@ -60,13 +63,14 @@ func exchanged(t *testing.T, config string) bearer {
 	if err := json.Unmarshal(out, &b); err != nil {
 		t.Fatal("wisp get prints no JSON") // the error may quote the token
 	}
+	b.took = time.Since(start)
 	return b
 }
 
 // failed runs wisp until it says why the first exchange failed.
 func failed(t *testing.T, config string) failure {
 	t.Helper()
-	ctx, end := context.WithTimeout(t.Context(), time.Minute)
+	ctx, end := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer end()
 	run := exec.CommandContext(ctx, play.wisp, "run", "--config", config)
 	stderr, err := run.StderrPipe()

@@ -86,7 +86,7 @@ func start(scratch string) (*playground, error) {
 	p.command = exec.CommandContext(ctx, filepath.Join(scratch, "playground"), "-dir", p.dir, "-lifetime", lifetime.String())
 	p.command.Stderr = os.Stderr
 	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
-	p.command.WaitDelay = 10 * time.Second
+	p.command.WaitDelay = time.Minute
 	stdout, err := p.command.StdoutPipe()
 	if err != nil {
 		return nil, err

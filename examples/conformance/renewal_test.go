@@ -108,9 +108,9 @@ func evenly(n int, period time.Duration) iter.Seq[int] {
 	}
 }
 
-// get asks an HTTP outlet, by a client with neither memory nor patience.
+// get asks an HTTP outlet, by a client that has no memory, and does not come back.
 func get(address, header, value string) func() ([]byte, error) {
-	client := &http.Client{Timeout: time.Second}
+	client := &http.Client{Timeout: time.Minute}
 	return func() ([]byte, error) {
 		request, err := http.NewRequest(http.MethodGet, address, nil)
 		if err != nil {

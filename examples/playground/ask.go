@@ -66,12 +66,13 @@ func (o outlet) askPatiently(ctx context.Context, deadline time.Time) answer {
 }
 
 // early says whether an error only means that wisp is not ready yet: nobody listens, the answer is "not
-// yet", or there is no file.
+// yet", there is no file, or it takes its time. The metadata server says 404 of an ID token that takes longer than a request
+// may, for clients in whose eyes nothing else is harmless.
 func early(err error) bool {
 	refused, _ := errors.AsType[*refusal](err)
 	_, unready := errors.AsType[*refresher.Error](err) // the admin socket's way to say it
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) || unready ||
-		refused != nil && refused.status == http.StatusServiceUnavailable
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, context.DeadlineExceeded) || unready ||
+		refused != nil && (refused.status == http.StatusServiceUnavailable || refused.status == http.StatusNotFound)
 }
 
 // object reads a JSON object of strings and numbers.

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
 )
 
 // A place is one listener of the playground.
@@ -25,42 +28,62 @@ const (
 	places = iota
 )
 
-// listeners are the playground's addresses, all on 127.0.0.1 and open from the start, so that no two of
+// listeners are the playground's addresses, all on 127.0.0.1 and taken from the start, so that no two of
 // them can be the same.
-type listeners [places]net.Listener
+type listeners struct {
+	addresses [places]string
+	open      [places]net.Listener // nil where an address is only kept
+	kept      [places]func()       // ends that; nil where somebody listens
+}
 
-// listen opens all of them: at port and those above it, or, if port is 0, wherever there is room.
+// listen takes all of them: at port and those above it, or, if port is 0, wherever there is room.
 func listen(port int) (*listeners, error) {
 	all := new(listeners)
-	for i := range all {
-		address := "127.0.0.1:0"
-		if port > 0 {
-			address = fmt.Sprintf("127.0.0.1:%d", port+i)
-		}
-		l, err := net.Listen("tcp", address)
-		if err != nil {
+	for at := range all.addresses {
+		if err := all.take(place(at), port); err != nil {
 			return nil, errors.Join(err, all.close())
 		}
-		all[i] = l
 	}
 	return all, nil
 }
 
-func (l *listeners) address(at place) string { return l[at].Addr().String() }
+func (l *listeners) take(at place, port int) (err error) {
+	if port == 0 && runtime.GOOS == "linux" && (at == atOutlets || at == atProbes) {
+		l.addresses[at], l.kept[at], err = reserve.Address()
+		return err
+	}
+	address := "127.0.0.1:0"
+	if port > 0 {
+		address = fmt.Sprintf("127.0.0.1:%d", port+int(at))
+	}
+	if l.open[at], err = net.Listen("tcp", address); err == nil {
+		l.addresses[at] = l.open[at].Addr().String()
+	}
+	return err
+}
+
+func (l *listeners) address(at place) string { return l.addresses[at] }
 func (l *listeners) url(at place) string     { return "http://" + l.address(at) }
 
-// makeRoom closes those that wisp is about to open itself. For a moment somebody else could take them.
+// makeRoom closes those that wisp is about to open itself. Where they are not kept, somebody else could take them for a
+// moment.
 func (l *listeners) makeRoom() error {
-	return errors.Join(l[atOutlets].Close(), l[atProbes].Close())
+	var all []error
+	for _, at := range []place{atOutlets, atProbes} {
+		if l.open[at] != nil {
+			all = append(all, l.open[at].Close())
+		}
+	}
+	return errors.Join(all...)
 }
 
 // serve answers at some of them until ctx ends.
 func (l *listeners) serve(ctx context.Context, handlers map[place]http.Handler) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for at, handler := range handlers {
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 		group.Go(func() error {
-			if err := server.Serve(l[at]); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(l.open[at]); !errors.Is(err, http.ErrServerClosed) {
 				return err
 			}
 			return nil
@@ -73,10 +96,13 @@ func (l *listeners) serve(ctx context.Context, handlers map[place]http.Handler) 
 	return group.Wait()
 }
 
-// close closes all that are open.
+// close closes all that are open, and keeps none any longer.
 func (l *listeners) close() error {
 	var all []error
-	for _, one := range l {
+	for at, one := range l.open {
+		if l.kept[at] != nil {
+			l.kept[at]()
+		}
 		if one == nil {
 			continue
 		}

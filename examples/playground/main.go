@@ -73,7 +73,7 @@ const (
 	// down to the second, and the exchange takes its time, too.
 	minLifetime     = 35 * time.Second
 	maxLifetime     = time.Hour
-	defaultPatience = 10 * time.Second
+	defaultPatience = time.Minute
 )
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {

@@ -16,14 +16,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	diff "github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wisp-sidecar/wisp/agent"
 	"github.com/wisp-sidecar/wisp/refresher"
-	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -39,7 +37,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\bexp \d\d:\d\d:\d\d`), "exp TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{regexp.MustCompile(`expires_on \d{10}`), "expires_on TIME"},
-	{regexp.MustCompile(`expires_in \d\d`), "expires_in NN"},
+	{regexp.MustCompile(`expires_in \d+`), "expires_in NN"},
 	{regexp.MustCompile(`ASIA…[A-Z2-7]{4}`), "ASIA…"},
 	{regexp.MustCompile(`(IQoJ|ya29|eyJh)…[\w+/=.-]{4}`), "$1…"},
 	{regexp.MustCompile(`[\w+/-]{4}…[\w+/-]{4}`), "SHORTENED"},
@@ -60,7 +58,8 @@ func shortDir(t *testing.T) string {
 func TestOneTourShowsTheWholeWay(t *testing.T) {
 	dir := shortDir(t)
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-once", "-dir", dir}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+	// In this lifetime nothing is renewed while the tour lasts: it counts the exchanges.
+	if code := run(t.Context(), []string{"-once", "-dir", dir, "-lifetime", "1h"}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Fatalf("run = %d, want 0; stderr %q; stdout\n%s", code, &stderr, &stdout)
 	}
 	for _, identity := range []string{"aws", "google", "azure"} {
@@ -139,63 +138,6 @@ func TestNothingSecretIsShown(t *testing.T) {
 	}
 }
 
-func TestATourTellsWhatFailed(t *testing.T) {
-	tests := []struct {
-		name     string
-		breaking func(*world)
-		want     []string
-	}{
-		{
-			name:     "a role that does not trust the workload",
-			breaking: func(w *world) { w.aws.PutRole(cloudtest.Role{ARN: awsRole}) },
-			want: []string{"5 of 20 outlets failed", "awsContainer of aws: 503", "imds of aws: 503", "AccessDenied",
-				"file (credentials) of aws", "file (env) of aws", "admin of aws", "hint: "},
-		},
-		{
-			name:     "a cloud that refuses connections",
-			breaking: func(w *world) { w.entra.Refuse(true) },
-			want: []string{"6 of 20 outlets failed", "appService of azure: 503", "appService of azure-archive: 503", "appService (Cloud Shell) of azure: 503",
-				"azureIMDS of azure: 503", "azureIMDS of azure-archive: 503", "bearer of azure: 503", "because: "},
-		},
-		{
-			name: "a cloud that forgets what it issued",
-			breaking: func(w *world) {
-				w.google.Inject(cloudtest.Fault{Operation: "generateAccessToken", Status: 200,
-					Body: `{"accessToken":"ya29.c.never-issued","expireTime":"2999-01-02T03:04:05Z"}`})
-			},
-			want: []string{"5 of 20 outlets failed", "gceMetadata of google: the cloud does not accept this credential"},
-		},
-		{
-			name:     "an issuer whose tokens are worth nothing",
-			breaking: func(w *world) { w.issuer.Inject(cloudtest.Fault{Operation: "jwks", Status: 200, Body: `{"keys":[]}`}) },
-			want: []string{"20 of 20 outlets failed", "subjectToken of google-subject: the cloud does not accept this credential",
-				"file (token) of aws-subject: the cloud does not accept this credential"},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var stdout bytes.Buffer
-			o := options{dir: shortDir(t), lifetime: defaultLifetime, once: true, patience: time.Second}
-			p, err := open(o, &stdout)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.close()
-			tt.breaking(p.world)
-			err = p.play(t.Context())
-			if err == nil {
-				t.Fatalf("play succeeded; stdout\n%s", &stdout)
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("play = %v, want %q in it", err, want)
-				}
-			}
-		})
-	}
-}
-
 func TestRunFailsWithWords(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -261,7 +203,7 @@ func TestAnInterruptIsACleanEnd(t *testing.T) {
 			defer cancel()
 			stdout := &interrupter{text: text, interrupt: cancel}
 			var stderr bytes.Buffer
-			if code := run(ctx, nil, stdout, &stderr); code != 0 || stderr.Len() > 0 {
+			if code := run(ctx, []string{"-lifetime", "1h"}, stdout, &stderr); code != 0 || stderr.Len() > 0 {
 				t.Errorf("run = %d, want 0; stderr %q", code, &stderr)
 			}
 			if out := stdout.out.String(); !strings.Contains(out, "Ended: ") || strings.Contains(out, "failed:") {

@@ -23,7 +23,7 @@ type way interface {
 
 const (
 	maxAnswer  = 64 << 10
-	askTimeout = 5 * time.Second
+	askTimeout = 30 * time.Second
 )
 
 // A request is the way to an HTTP outlet: a GET, or a POST if there is a form to be sent.

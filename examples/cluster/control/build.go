@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Tool builds the tool of a module unless Go's cache has it, and returns the path of the program. dir is the module's
@@ -37,7 +38,13 @@ func APIServer(ctx context.Context, dir string) (string, error) {
 	if len(number) != 3 {
 		return "", fmt.Errorf("%s has the version %q", module, version)
 	}
-	program := filepath.Join(cache, "wisp-cluster", "kube-apiserver-"+version)
+	cache = filepath.Join(cache, "wisp-cluster")
+	unlock, err := lock(cache)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	program := filepath.Join(cache, "kube-apiserver-"+version)
 	of := " -X k8s.io/component-base/version."
 	flags := "-s -w" + of + "gitVersion=" + version + of + "gitMajor=" + number[0] + of + "gitMinor=" + number[1]
 	// Go leaves a program alone that is what would be built.
@@ -45,6 +52,24 @@ func APIServer(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("build kube-apiserver: %w", err)
 	}
 	return program, nil
+}
+
+// lock keeps other processes from building in a directory, which it makes: tests of several packages do at the same time,
+// and one would start what the other one writes.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.Create(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	unlock = func() { _ = file.Close() } // which ends the lock
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		unlock()
+		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+	}
+	return unlock, nil
 }
 
 func run(ctx context.Context, dir string, args ...string) (string, error) {

@@ -6,8 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
 )
 
 // ErrNoEtcd is that there is no etcd to be found.
@@ -30,7 +32,7 @@ type Options struct {
 	Dir       string // an empty directory for data, keys and logs
 }
 
-// A Server is an API server with an etcd of its own, on free ports of 127.0.0.1. Authorization is RBAC, the admission
+// A Server is an API server with an etcd of its own, on ports of 127.0.0.1 that are its own. Authorization is RBAC, the admission
 // plugins are those that are on by default. Its issuer's documents can be read by anybody, as those of public
 // clusters can.
 type Server struct {
@@ -39,6 +41,7 @@ type Server struct {
 	// Issuer is the issuer of the tokens of service accounts, and where its documents are.
 	Issuer string
 
+	certified string // the file that the API server writes after its certificate
 	client    *kubernetes.Clientset
 	processes []*process
 }
@@ -49,22 +52,27 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, ErrNoEtcd
 	}
-	ports, err := freePorts(3)
-	if err != nil {
-		return nil, err
-	}
 	keys, err := newCredentials(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	store, peers := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
-	s := &Server{Issuer: "https://127.0.0.1:" + ports[2]}
+	var at [3]netip.AddrPort
+	for i := range at {
+		address, release, err := reserve.Address()
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, release)
+		at[i] = netip.MustParseAddrPort(address)
+	}
+	store, peers := "http://"+at[0].String(), "http://"+at[1].String()
+	s := &Server{Issuer: "https://" + at[2].String(), certified: filepath.Join(o.Dir, "apiserver.key")}
 	for _, argv := range [][]string{
 		{
 			etcd, "--data-dir=" + filepath.Join(o.Dir, "etcd"), "--listen-client-urls=" + store, "--advertise-client-urls=" + store,
 			"--listen-peer-urls=" + peers, "--initial-advertise-peer-urls=" + peers, "--initial-cluster=default=" + peers,
 		}, {
-			o.APIServer, "--etcd-servers=" + store, "--bind-address=127.0.0.1", "--secure-port=" + ports[2],
+			o.APIServer, "--etcd-servers=" + store, "--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(int(at[2].Port())),
 			"--cert-dir=" + o.Dir, "--token-auth-file=" + keys.tokens, "--authorization-mode=RBAC", "--allow-privileged",
 			"--service-account-issuer=" + s.Issuer, "--service-account-jwks-uri=" + s.Issuer + "/openid/v1/jwks",
 			"--service-account-signing-key-file=" + keys.key, "--service-account-key-file=" + keys.key,
@@ -89,7 +97,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 
 // prepare waits until the server is ready, and shows its issuer's documents to everybody.
 func (s *Server) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		for _, p := range s.processes {
@@ -98,8 +106,8 @@ func (s *Server) prepare(ctx context.Context) error {
 			}
 		}
 		if s.client == nil {
-			if _, err := os.Stat(s.Config.CAFile); err != nil {
-				return false, nil
+			if _, err := os.Stat(s.certified); err != nil {
+				return false, nil // the certificate may be half written
 			}
 			var err error
 			if s.client, err = kubernetes.NewForConfig(s.Config); err != nil {
@@ -138,18 +146,4 @@ func (s *Server) Wait() {
 	for _, p := range s.processes {
 		<-p.ended
 	}
-}
-
-// freePorts returns ports of 127.0.0.1 on which nothing listens.
-func freePorts(n int) ([]string, error) {
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	}
-	return ports, nil
 }

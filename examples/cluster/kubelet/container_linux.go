@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -64,20 +65,31 @@ func (n *network) start(p plan, input string, open bool) (*Container, error) {
 	c.command.ExtraFiles = []*os.File{in, n.namespace} // planFile, networkFile
 	c.command.Stdout, c.command.Stderr = &c.output, &c.output
 	c.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID}
-	stdin, err := c.command.StdinPipe()
+	closed := func() {}
+	// It may have ended before it has read its input, or before this goroutine goes on: neither is a failure to start.
+	c.command.Stdin = strings.NewReader(input)
+	if open {
+		stdin, feed, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		defer stdin.Close()
+		closed = func() { _ = feed.Close() }
+		if _, err := io.WriteString(feed, input); err != nil { // far less than a pipe takes before anybody reads
+			closed()
+			return nil, err
+		}
+		c.command.Stdin = stdin
+	}
+	c.ended, err = control.Spawn(c.command, func(err error) {
+		c.err = err
+		closed()
+	})
 	if err != nil {
+		closed()
 		return nil, err
 	}
-	if c.ended, err = control.Spawn(c.command, func(err error) { c.err = err }); err != nil {
-		return nil, err
-	}
-	if _, err := write.Write(text); err != nil {
-		return nil, err
-	}
-	_, err = io.WriteString(stdin, input)
-	if err == nil && !open {
-		err = stdin.Close()
-	}
+	_, err = write.Write(text)
 	return c, err
 }
 

@@ -96,6 +96,10 @@ containers:
 			t.Errorf("container %s, %s: %v, want %q in\n%s", want.container, want.at, err, want.text, out)
 		}
 	}
+	// More than a pipe takes, for one who reads nothing.
+	if out, err := p.Exec(t.Context(), "bare", strings.Repeat("x", 1<<20), "/look", "$WHO"); err != nil || !strings.Contains(out, "1234") {
+		t.Errorf("a program that ends without reading its input: %v\n%s", err, out)
+	}
 }
 
 // Init containers end before the next container begins, and one that fails is the end of the Pod.

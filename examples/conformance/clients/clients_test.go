@@ -110,6 +110,7 @@ func (c *company) phases() {
 		})
 	})
 	over := time.After(lifetime + 2*time.Second)
+	c.stage.limit(longLifetime) // wisp has renewed everything long before that
 	c.phase(wrongSecret, func() { c.each(wrongSecret, func(p *pairing) error { return c.refused(p, p.outlet.wrong) }) })
 	c.phase(noSecret, func() { c.each(noSecret, func(p *pairing) error { return c.refused(p, p.outlet.missing) }) })
 	c.phase(failure, func() { c.each(failure, func(p *pairing) error { return c.refused(p, p.outlet.fails) }) })
@@ -127,8 +128,8 @@ func (c *company) phases() {
 		})
 	})
 	c.phase(outage, func() {
-		c.stage.renew(c.T)
-		c.stage.asked(c.T, c.stage.fail) // in vain
+		c.stage.fail()
+		c.stage.asked(c.T) // in vain
 		c.each(outage, func(p *pairing) error {
 			_, err := c.good(p)
 			return err

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -139,11 +140,36 @@ func once(cache, name, manifest string, fill func(home string) error) (string, e
 	if _, err := os.Stat(complete); err == nil {
 		return home, nil
 	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.Create(home + ".lock") // against another run
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(complete); err == nil {
+		return home, nil
+	}
 	// Virtual environments cannot be moved, so this is not renamed when it is complete.
 	if err := errors.Join(os.RemoveAll(home), os.MkdirAll(home, 0o755)); err != nil {
 		return "", err
 	}
-	if err := fill(home); err != nil {
+	// A registry may have a bad moment.
+	err = fill(home)
+	for range 2 {
+		if err == nil {
+			break
+		}
+		<-time.After(10 * time.Second)
+		if err = errors.Join(os.RemoveAll(home), os.MkdirAll(home, 0o755)); err == nil {
+			err = fill(home)
+		}
+	}
+	if err != nil {
 		return "", err
 	}
 	return home, os.WriteFile(complete, nil, 0o644)
@@ -151,7 +177,7 @@ func once(cache, name, manifest string, fill func(home string) error) (string, e
 
 // command runs a program, which says why if it fails.
 func command(dir, program string, args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, program, args...)
 	c.Dir = dir

@@ -34,7 +34,7 @@ type process interface {
 }
 
 // patience is how long a client may take for one "get", retries and all: longer than the longest of them.
-const patience = 100 * time.Second
+const patience = 5 * time.Minute
 
 // A driver is a program that is told "get" by its standard input.
 type driver struct {

@@ -16,6 +16,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
 	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
 
@@ -51,6 +52,10 @@ const (
 // wisp renews after 12 to 20 seconds.
 const lifetime = 60 * time.Second
 
+// longLifetime is that of those which all clients come to ask for during the outage, one after another where the machine is
+// busy. It is below what clients take for too little to keep a credential: gcloud comes again in its last 225 seconds.
+const longLifetime = 210 * time.Second
+
 // A stage is the fake clouds, an API of theirs that clients call, and between them and the clients a wisp.
 type stage struct {
 	dir    string
@@ -59,6 +64,8 @@ type stage struct {
 	entra  *cloudtest.Entra
 	urls   struct{ aws, google, googleTLS, entra, api string }
 	late   map[string]string // the tokens, by file, that come when the clouds recover
+
+	changing sync.RWMutex // held while requests are answered
 
 	outlets string // the address that all outlets share
 	wisp    *exec.Cmd
@@ -70,7 +77,7 @@ func newStage(t *testing.T, kit *installation) *stage {
 	t.Helper()
 	s := &stage{dir: t.TempDir(), outlets: freeAddress(t), late: map[string]string{}}
 	serve := func(h http.Handler) string {
-		server := httptest.NewServer(h)
+		server := httptest.NewServer(s.one(h))
 		t.Cleanup(server.Close)
 		return server.URL
 	}
@@ -100,11 +107,9 @@ func newStage(t *testing.T, kit *installation) *stage {
 		{TenantID: entraTenant, ClientID: entraAudit, Credentials: trusted},
 	}})
 	s.urls.aws, s.urls.google, s.urls.entra = serve(s.aws), serve(s.google), serve(s.entra)
-	s.urls.googleTLS = s.serveTLS(t, s.google, kit.unavailable[maven] == nil)
+	s.urls.googleTLS = s.serveTLS(t, s.one(s.google), kit.unavailable[maven] == nil)
 	s.urls.api = serve(http.HandlerFunc(s.api))
-	for _, faults := range s.clouds() {
-		faults.LimitLifetime(lifetime)
-	}
+	s.limit(lifetime)
 	s.fail()
 
 	for name, wanted := range map[string]string{
@@ -145,33 +150,43 @@ func (s *stage) recover(t *testing.T) {
 	for name, token := range s.late {
 		s.write(t, name, token)
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	for _, faults := range s.clouds() {
-		faults.Clear()
-		faults.LimitLifetime(lifetime)
+		faults.Clear() // of the limit, too: a request in between would get a credential for an hour
+	}
+	s.limit(lifetime)
+}
+
+// one has a cloud answer when it is not being changed.
+func (s *stage) one(cloud http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.changing.RLock()
+		defer s.changing.RUnlock()
+		cloud.ServeHTTP(w, r)
+	})
+}
+
+// limit is how long credentials live from now on.
+func (s *stage) limit(life time.Duration) {
+	for _, faults := range s.clouds() {
+		faults.LimitLifetime(life)
 	}
 }
 
-// asked does something, and waits until wisp has asked each cloud for a credential after that.
-func (s *stage) asked(t *testing.T, do func()) {
+// asked has wisp get all credentials anew, and waits until it has asked each cloud.
+func (s *stage) asked(t *testing.T) {
 	t.Helper()
 	before := map[string]int{}
 	for name, faults := range s.clouds() {
 		before[name] = faults.Calls(exchanges[name])
 	}
-	do()
-	for name, faults := range s.clouds() {
-		waitFor(t, lifetime, "wisp to ask "+name, func() bool { return faults.Calls(exchanges[name]) > before[name] })
+	if err := s.wisp.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
 	}
-}
-
-// renew has wisp get all credentials anew, and waits until it has.
-func (s *stage) renew(t *testing.T) {
-	t.Helper()
-	s.asked(t, func() {
-		if err := s.wisp.Process.Signal(syscall.SIGUSR1); err != nil {
-			t.Fatal(err)
-		}
-	})
+	for name, faults := range s.clouds() {
+		waitFor(t, 2*time.Minute, "wisp to ask "+name, func() bool { return faults.Calls(exchanges[name]) > before[name] })
+	}
 }
 
 // start starts wisp, and waits until its outlets listen.
@@ -211,7 +226,7 @@ func (s *stage) start(t *testing.T, program string) {
 			t.Logf("wisp's log:\n%s", s.log.String())
 		}
 	})
-	waitFor(t, 10*time.Second, "wisp to listen", func() bool {
+	waitFor(t, 2*time.Minute, "wisp to listen", func() bool {
 		c, err := net.Dial("tcp", s.outlets)
 		if err == nil {
 			_ = c.Close()
@@ -250,15 +265,15 @@ func waitFor(t *testing.T, limit time.Duration, what string, is func() bool) {
 	}
 }
 
-// freeAddress is a loopback address where nothing listens.
+// freeAddress is a loopback address that is kept, until the test ends, for who comes to listen there.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := reserve.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return address
 }
 
 // A lockedBuffer is what a process writes.

@@ -121,7 +121,7 @@ func (s *stage) start(t *testing.T) {
 			t.Logf("wisp's log:\n%s", log.String())
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, s.program, "wait", "--config", s.config()).CombinedOutput(); err != nil {
 		t.Fatalf("wisp wait: %v\n%s", err, out)

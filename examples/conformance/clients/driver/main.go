@@ -87,7 +87,7 @@ func run(name string, asked options) error {
 }
 
 // patience is for one credential and one call, with all retries.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 func once(get client) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
