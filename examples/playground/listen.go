@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,17 +22,17 @@ const (
 	atGoogle
 	atEntra
 	atPairs
-	atOutlets // wisp's, as is the next
+	atOutlets // here wisp listens, as at the next
 	atProbes
 	places = iota
 )
 
-// listeners are the playground's addresses, all on 127.0.0.1 and taken from the start, so that no two of
-// them can be the same.
+// listeners are the playground's addresses, all on 127.0.0.1. From the start those of the services are open, and those of
+// wisp are kept for it, so that nobody else gets them.
 type listeners struct {
 	addresses [places]string
-	open      [places]net.Listener // nil where an address is only kept
-	kept      [places]func()       // ends that; nil where somebody listens
+	open      [atOutlets]net.Listener
+	releases  []func() // of what is kept
 }
 
 // listen takes all of them: at port and those above it, or, if port is 0, wherever there is room.
@@ -47,35 +46,31 @@ func listen(port int) (*listeners, error) {
 	return all, nil
 }
 
-func (l *listeners) take(at place, port int) (err error) {
-	if port == 0 && runtime.GOOS == "linux" && (at == atOutlets || at == atProbes) {
-		l.addresses[at], l.kept[at], err = reserve.Address()
-		return err
-	}
+func (l *listeners) take(at place, port int) error {
 	address := "127.0.0.1:0"
 	if port > 0 {
 		address = fmt.Sprintf("127.0.0.1:%d", port+int(at))
 	}
-	if l.open[at], err = net.Listen("tcp", address); err == nil {
-		l.addresses[at] = l.open[at].Addr().String()
+	switch {
+	case at < atOutlets:
+		one, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		l.open[at], address = one, one.Addr().String()
+	case port == 0:
+		kept, release, err := reserve.Address()
+		if err != nil {
+			return err
+		}
+		l.releases, address = append(l.releases, release), kept
 	}
-	return err
+	l.addresses[at] = address
+	return nil
 }
 
 func (l *listeners) address(at place) string { return l.addresses[at] }
 func (l *listeners) url(at place) string     { return "http://" + l.address(at) }
-
-// makeRoom closes those that wisp is about to open itself. Where they are not kept, somebody else could take them for a
-// moment.
-func (l *listeners) makeRoom() error {
-	var all []error
-	for _, at := range []place{atOutlets, atProbes} {
-		if l.open[at] != nil {
-			all = append(all, l.open[at].Close())
-		}
-	}
-	return errors.Join(all...)
-}
 
 // serve answers at some of them until ctx ends.
 func (l *listeners) serve(ctx context.Context, handlers map[place]http.Handler) error {
@@ -98,11 +93,11 @@ func (l *listeners) serve(ctx context.Context, handlers map[place]http.Handler) 
 
 // close closes all that are open, and keeps none any longer.
 func (l *listeners) close() error {
+	for _, release := range l.releases {
+		release()
+	}
 	var all []error
-	for at, one := range l.open {
-		if l.kept[at] != nil {
-			l.kept[at]()
-		}
+	for _, one := range l.open {
 		if one == nil {
 			continue
 		}

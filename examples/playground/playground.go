@@ -94,7 +94,7 @@ func (p *playground) makeClients(c *agent.Config) error {
 // play runs the world, and wisp in it, and shows what happens: until ctx ends, or for one tour.
 func (p *playground) play(ctx context.Context) error {
 	p.introduce()
-	if err := errors.Join(p.showTokens(), p.at.makeRoom()); err != nil {
+	if err := p.showTokens(); err != nil {
 		return err
 	}
 	p.screen.printf("\nwisp trades them:")
