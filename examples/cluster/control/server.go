@@ -124,7 +124,35 @@ func (s *Server) prepare(ctx context.Context) error {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:service-account-issuer-discovery"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:unauthenticated"}},
 	}, metav1.CreateOptions{})
-	return err
+	if err != nil {
+		return err
+	}
+	transport, err := s.Transport()
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: transport}
+	defer client.CloseIdleConnections()
+	err = wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		return s.published(ctx, client)
+	})
+	if err != nil {
+		return fmt.Errorf("the API server does not show its issuer's documents: %w", err)
+	}
+	return nil
+}
+
+// published tells whether the server lets everybody read its issuer's documents, which it does when it has noticed the binding.
+func (s *Server) published(ctx context.Context, client *http.Client) (bool, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Issuer+"/.well-known/openid-configuration", nil)
+	if err != nil {
+		return false, err
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return false, err
+	}
+	return response.StatusCode == http.StatusOK, response.Body.Close()
 }
 
 // Client is a client with [Server.Config].
