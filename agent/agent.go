@@ -316,10 +316,10 @@ func (a *Agent) drain(ctx context.Context) {
 	}
 }
 
-// elapsed reads the clock that never steps.
+// elapsed is the time since New. It never steps: the readings of the system's clock carry Go's monotonic one.
 func (a *Agent) elapsed() time.Duration {
-	if a.clock.Elapsed != nil {
-		return a.clock.Elapsed()
+	if a.clock.Wall != nil {
+		return a.clock.Wall().Sub(a.made)
 	}
 	return time.Since(a.made)
 }
