@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"github.com/wisp-sidecar/wisp/agent"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
 
@@ -129,26 +128,15 @@ func (w *world) serve(cloud http.Handler) string {
 	return server.URL
 }
 
-// given are the ports that freeAddress has returned.
-var given sync.Map
-
-// freeAddress is a loopback address where nothing listens, and each time another one. Its port is below those that
-// systems hand out by themselves, so that nobody gets it meanwhile.
+// freeAddress is a loopback address that is kept, until the test ends, for who comes to listen there.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		port := 10000 + rand.N(22000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		if _, again := given.LoadOrStore(port, true); !again {
-			return l.Addr().String()
-		}
+	address, release, err := reserve.Address()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return ""
+	t.Cleanup(release)
+	return address
 }
 
 // identities of a document, for the three clouds.

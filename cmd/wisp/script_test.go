@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
 
@@ -110,7 +109,7 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("TOKENS", tokens.URL+"/google")
 	env.Setenv("TAKEN", strings.TrimPrefix(env.Getenv("AWS"), "http://"))
 	for _, name := range []string{"OUTLETS", "PROBES"} {
-		address, release, err := freeAddress()
+		address, release, err := reserve.Address()
 		if err != nil {
 			return err
 		}
@@ -141,29 +140,6 @@ func projectTokens(dir string) error {
 		return err
 	}
 	return kubelet.Rotate()
-}
-
-// freeAddress is a loopback address where nothing listens. Its port is below those that systems hand out
-// by themselves, so that nobody gets it meanwhile, and other scripts, of other test programs too, keep off it until release: whoever
-// has a port of UDP may use that of TCP.
-func freeAddress() (address string, release func(), err error) {
-	var last error
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.N(22000))
-		claim, err := net.ListenPacket("udp", address)
-		if err != nil {
-			last = err
-			continue
-		}
-		l, err := net.Listen("tcp", address)
-		if err == nil {
-			_ = l.Close()
-			return address, func() { _ = claim.Close() }, nil
-		}
-		last = err
-		_ = claim.Close()
-	}
-	return "", nil, last
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -16,8 +16,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 	"github.com/wisp-sidecar/wisp/examples/cluster/control"
-	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
 )
 
 // A webhook is wisp-webhook as a process. It has what its Deployment would give it: the policy of the ConfigMap, the

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 )
 
 // outage is how long the cloud of the test refuses connections, as the network of a young Pod does.

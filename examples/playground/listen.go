@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 )
 
 // A place is one listener of the playground.

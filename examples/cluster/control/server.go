@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 )
 
 // ErrNoEtcd is that there is no etcd to be found.

@@ -16,7 +16,7 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 	"github.com/wisp-sidecar/wisp/refresher/cloudtest"
 )
 

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/wisp-sidecar/wisp/examples/internal/reserve"
+	"github.com/wisp-sidecar/wisp/endpoints/endpointstest/reserve"
 )
 
 func TestAddress(t *testing.T) {
